@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The gemm family's rows. Tiles are defined here and nowhere else: the .cu file instantiates its templates from
+ * the CUDA lists, the OpenCL sources get -D options from the row.
+ *
+ * PAVE_GEMM_MMA_ROWS(X): X(name, in, round_b, bm, bn, bk, wm, wn, stages, registers, efficiency)
+ *   in: TF32 (float32 in memory), F16, BF16.  round_b: 1 where B is plain float32, rounded as fragments load;
+ *   0 where B is packed (PAVE_T_TF32) or needs no rounding. A float32 A is always rounded as it loads.
+ * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
+ *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
+ * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
+ *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
+ *   group, register tile wm × wn. Any alignment. */
+#ifndef PAVE_KERNELS_GEMM_ROWS_H
+#define PAVE_KERNELS_GEMM_ROWS_H
+
+#define PAVE_GEMM_MMA_ROWS(X)                                                             \
+    X(pave_gemm_mma_128x128x32_tf32, TF32, 0, 128, 128, 32, 64, 64, 3, 255, 0.60)         \
+    X(pave_gemm_mma_64x64x32_tf32, TF32, 1, 64, 64, 32, 32, 32, 3, 168, 0.40)             \
+    X(pave_gemm_mma_128x128x32_f16, F16, 0, 128, 128, 32, 64, 64, 4, 255, 0.60)           \
+    X(pave_gemm_mma_64x64x64_f16, F16, 0, 64, 64, 64, 32, 32, 3, 168, 0.40)               \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, 0, 128, 128, 32, 64, 64, 4, 255, 0.60)         \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, 0, 64, 64, 64, 32, 32, 3, 168, 0.40)
+
+#define PAVE_GEMM_SIMT_ROWS(X)                                         \
+    X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
+    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 64, 0.30)    \
+    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 96, 0.40)    \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 96, 0.40)
+
+#define PAVE_GEMM_CL_ROWS(X)                                                                    \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 12, 128, 256, 12, 32, 1, 0.60, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 12, 128, 256, 12, 32, 1, 0.55, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 12, 128, 256, 12, 32, 1, 0.55, gemm_cpu)             \
+    X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
+    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
+    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
+
+#endif

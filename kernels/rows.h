@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A kernel row: everything anyone knows about one kernel variant. The families' tables (gemm/rows.h and so on)
+ * list them; planner, backends, tests and benchmarks read this struct and nothing else about a kernel. */
+#ifndef PAVE_KERNELS_ROWS_H
+#define PAVE_KERNELS_ROWS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum pave__family {
+    PAVE__GEMM,
+    PAVE__REDUCE,
+    PAVE__JOIN,
+    PAVE__PACK,
+    PAVE__PEAK,
+    PAVE__FAMILY_COUNT
+} pave__family;
+
+typedef enum pave__backend_id { PAVE__CUDA, PAVE__OPENCL, PAVE__HOST } pave__backend_id;
+
+typedef struct pave__row {
+    const char *name; /* the kernel's entry name in every language, and PAVE_KERNEL's word */
+    pave__family family;
+    pave__backend_id backend;
+    int kind;          /* pave_device_kind it is shaped for; 0: any */
+    int path;          /* pave_path */
+    int precision;     /* the strongest pave_precision it keeps, for operands of in_type */
+    int a_type, b_type; /* PAVE_T_* its operands must have in memory; 0: any public type */
+    int bm, bn, bk;    /* tile of a block; reduce: rows and columns a pass; pack, join: elements or rows a block */
+    int wm, wn;        /* tile of a warp, or of a work-item */
+    int stages;        /* depth of the copy pipeline; 1: none */
+    int threads;       /* a block; fixed */
+    int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
+    int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */
+    int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
+    int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */
+    uint32_t shared_bytes;
+    double efficiency; /* share of the path's peak that the main loop reaches on large shapes, measured */
+    double peak_flops; /* family peak: operations a thread and iteration */
+    const char *source; /* OpenCL: name of the embedded source file */
+} pave__row;
+
+/* All rows of this build, every backend's, in order of preference where the planner predicts a tie. */
+const pave__row *pave__rows(size_t *count);
+/* By name; NULL where there is none. */
+const pave__row *pave__row_find(const char *name);
+
+#endif

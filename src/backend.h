@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a backend gives the front end: one table of functions. A backend knows drivers and launches; it knows
+ * nothing of operations, tensors or plans. All functions report failures through pave__fail and leave nothing
+ * behind when they fail. Functions that take a context may be called from several threads at once. */
+#ifndef PAVE_SRC_BACKEND_H
+#define PAVE_SRC_BACKEND_H
+
+#include "kernels/rows.h"
+#include <pave/device.h>
+
+/* Records the thread's last message, printf style, logs it at debug level, and returns `status`. */
+pave_status pave__fail(pave_status status, const char *format, ...) PAVE_PRINTF(2, 3);
+/* Logs; `level` above the set one costs a comparison. */
+void pave__log(pave_log_level level, const char *format, ...) PAVE_PRINTF(2, 3);
+
+/* Receives what a probe finds. */
+typedef struct pave__probe pave__probe;
+/* `native` is the backend's own, kept for the process. `info` is copied. */
+void pave__probe_found(pave__probe *probe, const pave_device_info *info, void *native);
+/* A device or a whole backend that cannot be used, and why, in one sentence. */
+void pave__probe_refused(pave__probe *probe, const char *what, const char *format, ...) PAVE_PRINTF(3, 4);
+
+/* A launch of a loaded kernel: buffers are whole allocations (offsets are in args); NULL where unused. */
+typedef struct pave__launch {
+    const pave__row *row;
+    const void *args;
+    size_t args_bytes;
+    void *const *buffers;
+    size_t buffer_count;
+    uint32_t grid[3], block[3], shared_bytes;
+} pave__launch;
+
+typedef struct pave__backend {
+    const char *name;
+    pave__backend_id id;
+
+    /* Loads the driver if there is one and reports devices and refusals; called once, under a lock. */
+    void (*probe)(pave__probe *probe);
+
+    pave_status (*context_open)(void *native, const pave_device_info *info, void **context);
+    void (*context_close)(void *context);
+
+    pave_status (*memory_alloc)(void *context, uint64_t bytes, void **memory); /* bytes >= 1 */
+    void (*memory_free)(void *context, void *memory); /* work in flight may use it: deferred */
+
+    pave_status (*queue_open)(void *context, int profiling, void **queue);
+    void (*queue_close)(void *queue); /* finishes first */
+    pave_status (*queue_finish)(void *queue);
+
+    pave_status (*write)(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes,
+                         int blocking);
+    pave_status (*read)(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
+                        int blocking);
+    pave_status (*fill)(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,
+                        size_t pattern_bytes);
+    pave_status (*copy)(void *queue, void *source, uint64_t source_offset, void *target,
+                        uint64_t target_offset, uint64_t bytes);
+    /* NULL where the backend cannot map. */
+    pave_status (*map)(void *queue, void *memory, uint64_t offset, uint64_t bytes, void **pointer);
+    pave_status (*unmap)(void *queue, void *memory, void *pointer);
+
+    /* Makes `row` ready; link_mask is the set of pave_link_op bits its chain may use. The front end caches what
+     * comes back by (row, link_mask) for the context's life; kernel_unload gives it back. */
+    pave_status (*kernel_load)(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
+    void (*kernel_unload)(void *context, void *kernel);
+    pave_status (*launch)(void *queue, void *kernel, const pave__launch *launch);
+
+    /* An event spans what is enqueued between begin and end on one queue. */
+    pave_status (*event_begin)(void *queue, void **event);
+    pave_status (*event_end)(void *queue, void *event);
+    pave_status (*queue_wait)(void *queue, void *event); /* later work of queue waits for event; no host block */
+    pave_status (*event_wait)(void *event);
+    pave_status (*event_query)(void *event); /* PAVE_E_NOT_READY, which sets no message */
+    pave_status (*event_duration)(void *event, uint64_t *ns); /* finished, profiling queue */
+    void (*event_free)(void *event);
+} pave__backend;
+
+/* The registry (backends/registry.c): one line a backend, in auto's order; ends with NULL. */
+extern const pave__backend *const pave__backends[];
+
+#endif
