@@ -81,7 +81,7 @@ static void compare_reduction(pave__writer *w, const pave_device_info *d, const 
     double active = resident < threads ? resident / threads : 1;
     pave__write(
         w,
-        "      %s, %d rows a block: %lld blocks on %lld units, %.0f %% of them busy with %.2g %% of their "
+        "      %s, %d rows a block: %lld blocks on %lld units, %.0f %% of them busy with %.1f %% of their "
         "threads",
         pave__reduction_name(s->reduction), PROFILED_ROWS, (long long)blocks, (long long)units, filled * 100,
         active * 100);

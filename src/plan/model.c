@@ -15,6 +15,8 @@
 /* Filling and draining a tile's pipeline costs this many elements of K, or two steps where those are fewer.
  */
 #define TILE_OVERHEAD_K 64
+/* A step of a main loop waits at least this long for its copy, over the copies it keeps in flight. */
+#define STEP_NS 500.0
 /* A dependent 16-byte load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
 #define PASS_NS 600.0
 #define ROW_NS 400.0
@@ -136,14 +138,15 @@ static void count_waves(const pave_device_info *device, const pave__row *row, in
     p->tail = rest > 0 ? rest : 1;
 }
 
-static void conclude(const pave_device_info *device, double compute, double l2, double memory,
+static void conclude(const pave_device_info *device, double compute, double latency, double l2, double memory,
                      pave__prediction *p) {
-    double busy = fmax(compute, fmax(l2, memory));
+    double busy = fmax(fmax(compute, latency), fmax(l2, memory));
     p->ns = busy + device->launch_ns;
     p->bound = busy < device->launch_ns ? PAVE__BOUND_LAUNCH
                : memory >= busy         ? PAVE__BOUND_MEMORY
                : l2 >= busy             ? PAVE__BOUND_L2
-                                        : PAVE__BOUND_COMPUTE;
+               : compute >= busy        ? PAVE__BOUND_COMPUTE
+                                        : PAVE__BOUND_LATENCY;
 }
 
 pave__prediction pave__model_gemm(const pave_device_info *device, const pave__row *row,
@@ -168,7 +171,11 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
                                                                       (double)tiles_n, group_m, &wave_bytes));
     /* A wave that fills few units cannot draw more of the L2 than they ask for; memory they can saturate. */
     double filled = fmin(1.0, tiles / units);
-    conclude(device, compute, ns_over(p.bytes_l2, device->l2_bytes_per_s * filled),
+    double in_flight = row->stages > 2 ? row->stages - 1 : 1;
+    double latency = device->kind == PAVE_DEVICE_GPU
+                         ? ceil(p.waves) * ceil((double)load->k / bk) * STEP_NS / in_flight
+                         : 0;
+    conclude(device, compute, latency, ns_over(p.bytes_l2, device->l2_bytes_per_s * filled),
              ns_over(p.bytes_memory, device->memory_bytes_per_s), &p);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, ns_over(p.flops, sustained) / busy) : 0;
@@ -187,18 +194,19 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
 
     double units = units_of(device);
     double rate = peak_of(device, PAVE_PATH_FMA) * ELEMENTWISE_SHARE;
-    double blocks_deep = ceil((double)p.tiles / units), compute;
+    double blocks_deep = ceil((double)p.tiles / units), compute, latency = 0;
     if (device->kind == PAVE_DEVICE_GPU) {
         double lanes = fmax(1, row->threads / rows_per_block);
         double per_load = load->elem_bytes < 16 ? 16.0 / load->elem_bytes : 1;
         double passes = ceil((double)load->cols / (lanes * per_load));
         double row_ns = ROW_NS + TREE_NS * log2(lanes) + passes * PASS_NS;
-        compute = fmax(ceil(p.waves) * row_ns, ns_over(p.flops, rate));
+        latency = ceil(p.waves) * row_ns;
+        compute = ns_over(p.flops, rate);
     } else {
         double block_flops = (double)rows_per_block * (double)load->cols * load->flops_per_elem;
         compute = blocks_deep * (CPU_GROUP_NS + ns_over(block_flops, rate / units));
     }
-    conclude(device, compute, ns_over(p.bytes_l2, device->l2_bytes_per_s),
+    conclude(device, compute, latency, ns_over(p.bytes_l2, device->l2_bytes_per_s),
              ns_over(p.bytes_memory, device->memory_bytes_per_s), &p);
     /* What streams is measured against the memory's rate, its own ceiling. */
     double busy = p.ns - device->launch_ns;
@@ -217,11 +225,10 @@ pave__prediction pave__model_pack(const pave_device_info *device, const pave__ro
     p.flops = elems * load->flops_per_elem;
     p.bytes_memory = elems * load->elem_bytes + load->out_bytes;
     p.bytes_l2 = p.bytes_memory;
-    double compute = device->kind == PAVE_DEVICE_GPU
-                         ? ceil(p.waves) * (ROW_NS + PASS_NS)
-                         : ceil(tiles / units_of(device)) * CPU_GROUP_NS +
-                               ns_over(p.flops, peak_of(device, PAVE_PATH_FMA) * ELEMENTWISE_SHARE);
-    conclude(device, compute, ns_over(p.bytes_l2, device->l2_bytes_per_s),
+    int gpu = device->kind == PAVE_DEVICE_GPU;
+    double compute = ns_over(p.flops, peak_of(device, PAVE_PATH_FMA) * ELEMENTWISE_SHARE);
+    double latency = gpu ? ceil(p.waves) * (ROW_NS + PASS_NS) : ceil(tiles / units_of(device)) * CPU_GROUP_NS;
+    conclude(device, compute, latency, ns_over(p.bytes_l2, device->l2_bytes_per_s),
              ns_over(p.bytes_memory, device->memory_bytes_per_s), &p);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, ns_over(p.bytes_memory, device->memory_bytes_per_s) / busy) : 0;

@@ -58,7 +58,8 @@ typedef enum pave__bound {
     PAVE__BOUND_COMPUTE,
     PAVE__BOUND_L2,
     PAVE__BOUND_MEMORY,
-    PAVE__BOUND_LAUNCH
+    PAVE__BOUND_LAUNCH,
+    PAVE__BOUND_LATENCY /* dependent loads, too few of them in flight */
 } pave__bound;
 
 typedef struct pave__prediction {

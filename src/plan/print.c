@@ -87,7 +87,7 @@ static void write_operands(pave__writer *w, const pave__step *s, int index) {
 }
 
 static void write_refusals(pave__writer *w, const pave__plan_data *plan) {
-    if (plan->refusal_count) pave__write(w, "why not\n");
+    if (plan->refusal_count) pave__write(w, "why not (a time includes what the row needs packed)\n");
     for (int i = 0; i < plan->refusal_count; i++) {
         const pave__refusal *r = &plan->refusals[i];
         char why[256];

@@ -28,8 +28,7 @@ int pave__refusal_text(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_FORCED:
         return snprintf(text, capacity, "PAVE_KERNEL names another row of its family");
     case PAVE__WHY_SLOWER:
-        return snprintf(text, capacity, "predicted %.4g us with what it needs packed, against %.4g us",
-                        r->have / 1e3, r->need / 1e3);
+        return snprintf(text, capacity, "predicted %.4g us against %.4g us", r->have / 1e3, r->need / 1e3);
     case PAVE__WHY_ALLOC:
         return snprintf(text, capacity, "needs %.0f bytes of scratch, the device's largest buffer is %.0f",
                         r->need, r->have);

@@ -30,7 +30,7 @@ const char *pave__path_name(int path) {
     return WORD(words, path);
 }
 const char *pave__bound_name(int bound) {
-    static const char *const words[] = {"compute", "l2", "memory", "launch"};
+    static const char *const words[] = {"compute", "l2", "memory", "launch", "latency"};
     return WORD(words, bound);
 }
 const char *pave__reduction_name(int reduction) {
