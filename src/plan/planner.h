@@ -8,6 +8,7 @@
 #include "kernels/abi.h"
 #include "kernels/rows.h"
 #include <pave/plan.h>
+#include <stdbool.h>
 
 /* A link by its structure: all that planning and kernels' specialisation need. */
 typedef struct pave__plink {
@@ -129,7 +130,15 @@ pave_status pave__plan_make(const pave_device_info *device, pave__backend_id bac
 /* One sentence without a full stop; returns snprintf's length. */
 int pave__refusal_text(const pave__refusal *refusal, char *text, size_t capacity);
 
-/* The form in which layer `layer`'s weights are wanted, by the plan's step: for pave_weights. */
+/* Whether `row` can run on `device` at all, whatever the problem; where it cannot, says why. The planner's own
+ * first question about every row. */
+bool pave__row_refused(const pave_device_info *device, pave__backend_id backend, const pave__row *row,
+                       pave__refusal *refusal);
+
+/* The launch that packs an m × k matrix into width `width`, outside any plan; false where no row does. The
+ * caller fills in the operands. */
+bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
+                     size_t row_count, int64_t m, int64_t k, int64_t width, pave__step *step);
 
 /* Writes a plan as snprintf does (text or JSON); returns the whole length or < 0 where memory is short. */
 long pave__plan_text(const pave_device_info *device, const pave__problem *problem,
