@@ -7,14 +7,15 @@
 bool pave__flatten(const pave_tensor *t, int dims, int64_t *count, int64_t *stride) {
     *count = 1;
     *stride = 0;
-    for (int d = dims - 1; d >= 0; d--) {
+    for (int d = 0; d < dims; d++)
+        if (t->shape[d] == 0) *count = 0;
+    for (int d = dims - 1; d >= 0 && *count; d--) {
         if (t->shape[d] == 1) continue;
         int64_t expected;
-        if (*count == 1) {
+        if (*count == 1)
             *stride = t->strides[d];
-        } else if (__builtin_mul_overflow(*stride, *count, &expected) || t->strides[d] != expected) {
-            if (t->shape[d] != 0) return false;
-        }
+        else if (__builtin_mul_overflow(*stride, *count, &expected) || t->strides[d] != expected)
+            return false;
         if (__builtin_mul_overflow(*count, t->shape[d], count)) return false;
     }
     return true;
