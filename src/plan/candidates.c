@@ -41,7 +41,7 @@ static const char *next_word(const char **list, size_t *length) {
     return at;
 }
 
-static int word_is(const char *word, size_t length, const char *name) {
+static bool word_is(const char *word, size_t length, const char *name) {
     return strlen(name) == length && memcmp(word, name, length) == 0;
 }
 
@@ -55,7 +55,7 @@ pave_status pave__check_forced(const pave__row *rows, size_t row_count, const ch
     return PAVE_OK;
 }
 
-static int is_named(const char *forced, const pave__row *row) {
+static bool is_named(const char *forced, const pave__row *row) {
     size_t length;
     for (const char *word; (word = next_word(&forced, &length));)
         if (word_is(word, length, row->name)) return 1;
@@ -63,19 +63,18 @@ static int is_named(const char *forced, const pave__row *row) {
 }
 
 /* Whether any row of `family`, of whatever backend, is forced. */
-static int family_forced(const pave__planning *p, pave__family family) {
+static bool family_forced(const pave__planning *p, pave__family family) {
     if (!p->forced) return 0;
     for (size_t i = 0; i < p->row_count; i++)
         if (p->rows[i].family == family && is_named(p->forced, &p->rows[i])) return 1;
     return 0;
 }
 
-/* Reasons that need no operands: the device, the promise, what is forced. */
-static pave__refusal judge_row(const pave__planning *p, const pave__row *row, int forced) {
-    const pave_device_info *d = p->device;
+bool pave__row_refused(const pave_device_info *d, pave__backend_id backend, const pave__row *row,
+                       pave__refusal *refusal) {
     pave__refusal no = {row, 0, PAVE__WHY_NONE, 0, 0};
-    if (forced && !is_named(p->forced, row)) {
-        no.why = PAVE__WHY_FORCED;
+    if (row->backend != backend) {
+        no.why = PAVE__WHY_BACKEND;
     } else if (row->kind && row->kind != (int)d->kind) {
         no.why = PAVE__WHY_KIND;
     } else if (row->min_capability > d->compute_capability) {
@@ -84,9 +83,23 @@ static pave__refusal judge_row(const pave__planning *p, const pave__row *row, in
         no = (pave__refusal){row, 0, PAVE__WHY_SHARED, (double)d->shared_bytes_per_block, row->shared_bytes};
     } else if (d->threads_per_block > 0 && row->threads > d->threads_per_block) {
         no = (pave__refusal){row, 0, PAVE__WHY_THREADS, d->threads_per_block, row->threads};
-    } else if (row->family == PAVE__GEMM && pave__strength(row->precision) < pave__strength(p->precision)) {
-        no.why = PAVE__WHY_PRECISION;
     }
+    *refusal = no;
+    return no.why != PAVE__WHY_NONE;
+}
+
+/* Another backend's row is passed over in silence unless it was asked for. */
+static bool concerns(const pave__planning *p, const pave__row *row) {
+    return row->backend == p->backend || (p->forced && is_named(p->forced, row));
+}
+
+/* Reasons that need no operands: what is forced, the device, the promise. */
+static pave__refusal judge_row(const pave__planning *p, const pave__row *row, bool forced) {
+    pave__refusal no = {row, 0, PAVE__WHY_FORCED, 0, 0};
+    if (forced && !is_named(p->forced, row)) return no;
+    if (!pave__row_refused(p->device, p->backend, row, &no) && row->family == PAVE__GEMM &&
+        pave__strength(row->precision) < pave__strength(p->precision))
+        no.why = PAVE__WHY_PRECISION;
     return no;
 }
 
@@ -237,15 +250,10 @@ static void refuse_losers(const pave__planning *p, const pave__work *work, const
 pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, int record) {
     pave__choice all[CANDIDATES_MAX];
     size_t count = 0;
-    int forced = family_forced(p, PAVE__GEMM);
+    bool forced = family_forced(p, PAVE__GEMM);
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
-        if (row->family != PAVE__GEMM) continue;
-        if (row->backend != p->backend) {
-            if (record && forced && is_named(p->forced, row))
-                pave__refuse(p, row, work->index, PAVE__WHY_BACKEND, 0, 0);
-            continue;
-        }
+        if (row->family != PAVE__GEMM || !concerns(p, row)) continue;
         pave__refusal no = judge_gemm(p, work, row, forced, &all[count]);
         if (no.why == PAVE__WHY_NONE)
             count++;
@@ -262,14 +270,10 @@ const pave__row *pave__choose_rows(const pave__planning *p, pave__family family,
                                    int32_t layer, pave__prediction *predicted) {
     pave__refusal can[CANDIDATES_MAX]; /* have: predicted ns */
     size_t count = 0, best = 0;
-    int forced = family_forced(p, family);
+    bool forced = family_forced(p, family);
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
-        if (row->family != family) continue;
-        if (row->backend != p->backend) {
-            if (forced && is_named(p->forced, row)) pave__refuse(p, row, layer, PAVE__WHY_BACKEND, 0, 0);
-            continue;
-        }
+        if (row->family != family || !concerns(p, row)) continue;
         pave__refusal no = judge_row(p, row, forced);
         int64_t blocks = pave__div_up(load->rows, row->bm);
         if (no.why == PAVE__WHY_NONE && blocks > PAVE__GRID_X_MAX)
@@ -292,7 +296,7 @@ const pave__row *pave__choose_rows(const pave__planning *p, pave__family family,
 }
 
 const pave__row *pave__choose_pack(const pave__planning *p) {
-    int forced = family_forced(p, PAVE__PACK);
+    bool forced = family_forced(p, PAVE__PACK);
     for (size_t i = 0; i < p->row_count; i++) {
         const pave__row *row = &p->rows[i];
         if (row->family == PAVE__PACK && row->backend == p->backend &&
@@ -300,4 +304,15 @@ const pave__row *pave__choose_pack(const pave__planning *p) {
             return row;
     }
     return NULL;
+}
+
+bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
+                     size_t row_count, int64_t m, int64_t k, int64_t width, pave__step *step) {
+    pave__planning p = {.device = device, .backend = backend, .rows = rows, .row_count = row_count};
+    const pave__row *row = pave__choose_pack(&p);
+    if (!row) return false;
+    pave__row_load load = {.rows = m, .cols = width, .elem_bytes = 4, .flops_per_elem = 1};
+    *step = (pave__step){.row = row, .m = m, .n = width, .k = k, .group_m = 1};
+    step->predicted = pave__model_pack(device, row, &load);
+    return pave__set_grid(device, step);
 }

@@ -8,6 +8,7 @@
 #include "kernels/abi.h"
 #include "kernels/rows.h"
 #include <pave/plan.h>
+#include <stdbool.h>
 
 /* A link by its structure: all that planning and kernels' specialisation need. */
 typedef struct pave__plink {
@@ -104,7 +105,7 @@ typedef enum pave__why {
     PAVE__WHY_SLOWER,     /* predicted have ns against need ns of the winner */
     PAVE__WHY_ALLOC,      /* scratch larger than the device's largest allocation: have < need bytes */
     PAVE__WHY_FILLED, /* the default tile reaches `have` of the sustained peak, over `need`: the grid stays */
-    PAVE__WHY_BACKEND, /* PAVE_KERNEL names it, but it belongs to another backend */
+    PAVE__WHY_BACKEND, /* belongs to another backend */
     PAVE__WHY_PACK,    /* needs an operand packed, and no pack kernel can run here */
     PAVE__WHY_GRID     /* more blocks than a launch can have: have < need */
 } pave__why;
@@ -137,8 +138,18 @@ pave_status pave__plan_make(const pave_device_info *device, pave__backend_id bac
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan);
 
-/* One sentence without a full stop; returns snprintf's length. The row's name is not part of it. */
+/* One sentence without a full stop, that begins with the row's name; returns snprintf's length. */
 int pave__refusal_text(const pave__refusal *refusal, char *text, size_t capacity);
+
+/* Whether `row` can run on `device` at all, whatever the problem; where it cannot, says why. The planner's
+ * own first question about every row. */
+bool pave__row_refused(const pave_device_info *device, pave__backend_id backend, const pave__row *row,
+                       pave__refusal *refusal);
+
+/* The launch that packs an m × k matrix into width `width`, outside any plan; false where no row does. The
+ * caller fills in the operands. */
+bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
+                     size_t row_count, int64_t m, int64_t k, int64_t width, pave__step *step);
 
 /* Writes a plan as snprintf does (text or JSON); returns the whole length or < 0 where memory is short. */
 long pave__plan_text(const pave_device_info *device, const pave__problem *problem,

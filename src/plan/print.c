@@ -92,8 +92,7 @@ static void write_refusals(pave__writer *w, const pave__plan_data *plan) {
         const pave__refusal *r = &plan->refusals[i];
         char why[256];
         pave__refusal_text(r, why, sizeof why);
-        pave__write(w, "      %-32s layer %d: %s\n", r->row ? r->row->name : "(the whole plan)", r->layer + 1,
-                    why);
+        pave__write(w, "      layer %d: %s\n", r->layer + 1, why);
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-int pave__refusal_text(const pave__refusal *r, char *text, size_t capacity) {
+static int reason(const pave__refusal *r, char *text, size_t capacity) {
     switch (r->why) {
     case PAVE__WHY_PRECISION:
         return snprintf(text, capacity, "keeps only a weaker promise than the one asked for");
@@ -38,7 +38,7 @@ int pave__refusal_text(const pave__refusal *r, char *text, size_t capacity) {
                         "(rule 3: departed from below %.0f %%)",
                         r->have * 100, r->need * 100);
     case PAVE__WHY_BACKEND:
-        return snprintf(text, capacity, "PAVE_KERNEL names it, but it belongs to another backend");
+        return snprintf(text, capacity, "belongs to another backend");
     case PAVE__WHY_PACK:
         return snprintf(text, capacity, "needs an operand packed, and no pack kernel can run on this device");
     case PAVE__WHY_GRID:
@@ -46,4 +46,11 @@ int pave__refusal_text(const pave__refusal *r, char *text, size_t capacity) {
     default:
         return snprintf(text, capacity, "is in the plan");
     }
+}
+
+int pave__refusal_text(const pave__refusal *r, char *text, size_t capacity) {
+    int head = snprintf(text, capacity, "%s ", r->row ? r->row->name : "the plan");
+    size_t used = (size_t)head < capacity ? (size_t)head : capacity;
+    int tail = reason(r, capacity ? text + used : NULL, capacity - used);
+    return head + tail;
 }
