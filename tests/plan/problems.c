@@ -5,7 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
-static int64_t elem_bytes(int type) { return type == PAVE_T_F32 ? 4 : 2; }
+static int64_t elem_bytes(int type) {
+    return type == PAVE_T_F32 ? 4 : 2;
+}
 
 static uint32_t align_of(int64_t ld, int type) {
     uint64_t bits = (uint64_t)(ld * elem_bytes(type)) | 256;
@@ -54,5 +56,6 @@ pave_status case_plan(const plan_case *c, pave__problem *problem, pave__plan_dat
     const pave__row *rows = pave__rows(&count);
     memset(plan, 0xA5, sizeof *plan);
     case_problem(c, problem);
-    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, problem, c->forced, plan);
+    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, problem, c->forced,
+                           plan);
 }

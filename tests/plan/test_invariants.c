@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What must hold of every plan, over many shapes, types, promises and devices: all tiles are covered, launches stay
- * within limits, operands have the form that their row states, no promise is broken, and scratch is read as it was
- * written and not overwritten while it is wanted. */
+ * What must hold of every plan, over many shapes, types, promises and devices: all tiles are covered,
+ * launches stay within limits, operands have the form that their row states, no promise is broken, and
+ * scratch is read as it was written and not overwritten while it is wanted. */
 #include "problems.h"
 
 #include <setjmp.h>
@@ -21,14 +21,15 @@ static uint64_t draw(uint64_t below) {
 }
 
 static int64_t draw_size(int zero) {
-    static const int64_t sizes[] = {1, 2, 3, 7, 8, 15, 16, 31, 64, 65, 127, 128, 129, 777, 1000, 1024, 4096, 16384};
+    static const int64_t sizes[] = {1,  2,   3,   7,   8,   15,   16,   31,   64,
+                                    65, 127, 128, 129, 777, 1000, 1024, 4096, 16384};
     if (zero && draw(20) == 0) return 0;
     return sizes[draw(sizeof sizes / sizeof sizes[0])];
 }
 
 static plan_case draw_case(void) {
-    static const char *const devices[] = {"rtx4090", "rtx4080", "l40s",  "a100-sxm",
-                                          "h100-sxm", "h200",   "cpu-2", "cpu-16"};
+    static const char *const devices[] = {"rtx4090",  "rtx4080", "l40s",  "a100-sxm",
+                                          "h100-sxm", "h200",    "cpu-2", "cpu-16"};
     plan_case c = {.device = devices[draw(8)], .m = draw_size(0), .k = draw_size(1)};
     if (draw(30) == 0) c.m = 3000000; /* row tiles and pack rows beyond a grid's 65535 */
     int layers = (int)draw(SHAPE_LAYERS + 1);
@@ -43,7 +44,9 @@ static plan_case draw_case(void) {
     return c;
 }
 
-static int bytes_of(int type) { return type == PAVE_T_F32 || type == PAVE_T_TF32 ? 4 : type ? 2 : 0; }
+static int bytes_of(int type) {
+    return type == PAVE_T_F32 || type == PAVE_T_TF32 ? 4 : type ? 2 : 0;
+}
 
 /* ---- what each step must satisfy alone */
 
@@ -52,7 +55,8 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
     assert_in_range(s->grid[1], 1, 65535);
     assert_int_equal(s->grid[2], 1);
     assert_int_equal(s->block[0], s->row->threads);
-    assert_true(s->block[0] <= (uint32_t)d->threads_per_block && s->shared_bytes <= d->shared_bytes_per_block);
+    assert_true(s->block[0] <= (uint32_t)d->threads_per_block &&
+                s->shared_bytes <= d->shared_bytes_per_block);
     int64_t tiles_m = (s->m + s->row->bm - 1) / s->row->bm;
     switch (s->row->family) {
     case PAVE__GEMM: {
@@ -76,9 +80,11 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
     }
 }
 
-static void check_form(const pave__ref *ref, int wanted, int align, int64_t k, uint32_t given_align, int raw_type) {
+static void check_form(const pave__ref *ref, int wanted, int align, int64_t k, uint32_t given_align,
+                       int raw_type) {
     if (k == 0) return;
-    int readable = wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32);
+    int readable =
+        wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32);
     assert_true(readable);
     assert_true(ref->ld >= k);
     if (ref->place == PAVE__AT_X || ref->place == PAVE__AT_W) {
@@ -89,7 +95,8 @@ static void check_form(const pave__ref *ref, int wanted, int align, int64_t k, u
     }
 }
 
-/* Whether a value that was `from` may be read as `to` under the promise, counting what the path itself rounds. */
+/* Whether a value that was `from` may be read as `to` under the promise, counting what the path itself
+ * rounds. */
 static void check_rounding(int from, int to, int path, int precision) {
     int rounds_tf32 = from == PAVE_T_F32 && (to == PAVE_T_TF32 || path == PAVE_PATH_TF32);
     int rounds_bf16 = to == PAVE_T_BF16 && from != PAVE_T_BF16;
@@ -140,7 +147,8 @@ static int overlap(const region *a, const region *b) {
 static void read_region(const pave__ref *ref) {
     if (ref->place != PAVE__AT_WORKSPACE) return;
     for (int i = 0; i < live_count; i++)
-        if (live[i].ref.offset == ref->offset && live[i].ref.ld == ref->ld && live[i].ref.type == ref->type) return;
+        if (live[i].ref.offset == ref->offset && live[i].ref.ld == ref->ld && live[i].ref.type == ref->type)
+            return;
     fail_msg("step reads scratch at %lld that nothing left there", (long long)ref->offset);
 }
 
