@@ -34,6 +34,12 @@ static plan_case draw_case(void) {
     if (draw(30) == 0) c.m = 3000000; /* row tiles and pack rows beyond a grid's 65535 */
     int layers = (int)draw(SHAPE_LAYERS + 1);
     for (int i = 0; i < layers; i++) c.widths[i] = draw_size(0);
+    if (draw(30) == 0) { /* and column tiles beyond it */
+        c.m = c.k = 3;
+        c.widths[0] = 20000000;
+        for (int i = 1; i < SHAPE_LAYERS; i++) c.widths[i] = 0;
+        layers = 1;
+    }
     c.activation = draw(2) ? PAVE_LINK_SIGMOID : 0;
     c.reduction = layers == 0 ? 1 + (int)draw(5) : (int)draw(6);
     c.precision = (int)draw(3);
