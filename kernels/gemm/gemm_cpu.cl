@@ -29,11 +29,18 @@
 /* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
 static inline void pv_micro(__local float *c, __local const float *x, __local const float *w, int count, int first) {
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
-#define PV_FMA(i)                                 \
-    {                                             \
-        const PV_VT v = PV_C(x[i * PAVE_BK + k]); \
-        l##i = fma(v, wl, l##i);                  \
-        r##i = fma(v, wr, r##i);                  \
+#define PV_FMA(i)                             \
+    {                                         \
+        const PV_VT v = PV_C(x[i * PAVE_BK]); \
+        l##i = fma(v, wl, l##i);              \
+        r##i = fma(v, wr, r##i);              \
+    }
+#define PV_STEP                                                               \
+    {                                                                         \
+        const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W);          \
+        PV_ROWS(PV_FMA)                                                       \
+        w += PV_NR;                                                           \
+        x++;                                                                  \
     }
 #define PV_KEEP(i)                                                                         \
     {                                                                                      \
@@ -42,14 +49,17 @@ static inline void pv_micro(__local float *c, __local const float *x, __local co
         PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W);             \
     }
     PV_ROWS(PV_ZERO)
-#pragma unroll 4
-    for (int k = 0; k < count; k++) {
-        const PV_VT wl = *(__local const PV_VT *)(w + k * PV_NR), wr = *(__local const PV_VT *)(w + k * PV_NR + PV_W);
-        PV_ROWS(PV_FMA)
+    for (; count >= 4; count -= 4) {
+        PV_STEP
+        PV_STEP
+        PV_STEP
+        PV_STEP
     }
+    for (; count > 0; count--) PV_STEP
     PV_ROWS(PV_KEEP)
 #undef PV_ZERO
 #undef PV_FMA
+#undef PV_STEP
 #undef PV_KEEP
 }
 
