@@ -159,6 +159,22 @@ static void conclude(const pave_device_info *device, double compute, double late
                                         : PAVE__BOUND_LATENCY;
 }
 
+/* Arithmetic of a gemm with its padding. A GPU's block computes its whole tile, and blocks that share a unit
+ * share its rate, so whole tiles a unit are what counts. A CPU's work-item skips the register tiles that lie
+ * outside. */
+static double gemm_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
+                      double tiles, double sustained) {
+    double units = units_of(device), k = (double)load->k, deep = ceil(tiles / units);
+    if (device->kind == PAVE_DEVICE_GPU) {
+        double bk = row->bk > 0 ? row->bk : 1;
+        double padded_k = ceil(k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
+        return deep * ns_over(2.0 * row->bm * row->bn * padded_k, sustained / units);
+    }
+    int wm = row->wm > 0 ? row->wm : 1, wn = row->wn > 0 ? row->wn : 1;
+    double m = (double)pave__div_up(load->m, wm) * wm, n = (double)pave__div_up(load->n, wn) * wn;
+    return ns_over(2.0 * m * n * k, sustained) * (deep * units / tiles);
+}
+
 pave__prediction pave__model_gemm(const pave_device_info *device, const pave__row *row,
                                   const pave__gemm_load *load, int32_t group_m) {
     pave__prediction p = {0};
@@ -169,10 +185,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
 
     double units = units_of(device), sustained = sustained_of(device, row);
     double bk = row->bk > 0 ? row->bk : 1;
-    double padded_k = ceil((double)load->k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
-    double tile_flops = 2.0 * row->bm * row->bn * padded_k;
-    /* Blocks that share a unit share its rate, so whole tiles a unit are what counts. */
-    double compute = ceil(tiles / units) * ns_over(tile_flops, sustained / units);
+    double compute = gemm_ns(device, row, load, tiles, sustained);
 
     double wave_bytes;
     double k_bytes = tiles * (double)load->k;

@@ -260,6 +260,21 @@ static void test_profiled_layout(void **state) {
     }
 }
 
+/* A row of one is no dearer on a CPU than the register tile that it fills, however large the work-item's
+ * tile. */
+static void test_cpu_padding(void **state) {
+    (void)state;
+    plan_case c = {.device = "cpu-2", .m = 1, .k = 1024, .widths = {4096}};
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    double one = plan.predicted_ns;
+    c.m = plan.steps[0].row->wm;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(one <= plan.predicted_ns);
+    c.m = plan.steps[0].row->bm;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(plan.predicted_ns > 4 * one);
+}
+
 static void test_devices(void **state) {
     (void)state;
     char names[256];
@@ -303,6 +318,7 @@ int main(void) {
         cmocka_unit_test(test_unfused),
         cmocka_unit_test(test_profiled_layout),
         cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_cpu_padding),
         cmocka_unit_test(test_pack_alone),
     };
     return cmocka_run_group_tests_name("plan-rules", tests, NULL, NULL);
