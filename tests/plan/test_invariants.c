@@ -72,7 +72,7 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
         assert_true(s->group_m >= 1);
         if (d->kind == PAVE_DEVICE_CPU) { /* enough groups to even out, where there are tiles */
             int64_t wanted = 8 * (int64_t)d->compute_units;
-            assert_true((int64_t)s->grid[0] * s->grid[1] >= (tiles < wanted ? tiles : wanted) );
+            assert_true((int64_t)s->grid[0] * s->grid[1] >= (tiles < wanted ? tiles : wanted));
         }
         break;
     }

@@ -137,6 +137,7 @@ static void test_forced(void **state) {
     assert_int_equal(refusal_of("pave_gemm_cpu_12x32_f32")->why, PAVE__WHY_BACKEND);
     c.forced = "pave_gemm_cpu_12x32_f32";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
+    assert_int_equal(plan.refusal_count, 1); /* the forced row's own reason alone */
     assert_int_equal(plan.step_count, 0);
     c.forced = "pave_gemm_mma_64x64x32_tf3"; /* a prefix is no name */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_INVALID);
