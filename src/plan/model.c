@@ -91,12 +91,11 @@ static double ns_over(double amount, double rate) {
 /* Memory traffic of A and B for one raster. Tiles run in groups of g row tiles; a group walks all column
  * tiles. The blocks of a wave move through K together, so a wave reads each of its rows and columns once. */
 static double operand_bytes(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
-                            double tiles_m, double tiles_n, double g, double *wave_bytes) {
+                            double tiles_m, double tiles_n, double wave, double g, double *wave_bytes) {
     double a_tile = (double)row->bm * (double)load->k * load->a_bytes;
     double b_tile = (double)row->bn * (double)load->k * load->b_bytes;
     double a_once = (double)load->m * (double)load->k * load->a_bytes;
     double b_once = (double)load->n * (double)load->k * load->b_bytes;
-    double wave = (double)units_of(device) * pave__blocks_per_unit(device, row);
     double tiles = tiles_m * tiles_n;
     if (wave > tiles) wave = tiles;
     if (g > tiles_m) g = tiles_m;
@@ -124,10 +123,11 @@ static double operand_bytes(const pave_device_info *device, const pave__row *row
 int32_t pave__group_m(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load) {
     double tiles_m = (double)pave__div_up(load->m, row->bm), tiles_n = (double)pave__div_up(load->n, row->bn);
     if (tiles_m < 2 || tiles_n < 2 || load->k == 0) return 1;
+    double blocks = (double)units_of(device) * pave__blocks_per_unit(device, row);
     int32_t best = 1;
     double best_bytes = 0, best_wave = 0;
     for (int32_t g = 1; g <= 1024; g *= 2) {
-        double wave, bytes = operand_bytes(device, row, load, tiles_m, tiles_n, g, &wave);
+        double wave, bytes = operand_bytes(device, row, load, tiles_m, tiles_n, blocks, g, &wave);
         if (g == 1 || bytes < best_bytes || (bytes <= best_bytes && wave < best_wave)) {
             best = g;
             best_bytes = bytes;
@@ -190,8 +190,9 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
     double wave_bytes;
     double k_bytes = tiles * (double)load->k;
     p.bytes_l2 = k_bytes * row->bm * load->a_bytes + k_bytes * row->bn * load->b_bytes + load->out_bytes;
-    p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + operand_bytes(device, row, load, (double)tiles_m,
-                                                                      (double)tiles_n, group_m, &wave_bytes));
+    p.bytes_memory =
+        fmin(p.bytes_l2, load->out_bytes + operand_bytes(device, row, load, (double)tiles_m, (double)tiles_n,
+                                                         units * p.blocks_per_unit, group_m, &wave_bytes));
     /* A wave that fills few units cannot draw more of the L2 than they ask for; memory they can saturate. */
     double filled = fmin(1.0, tiles / units);
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;
