@@ -49,12 +49,14 @@ static inline void pv_micro(__local float *c, __local const float *x, __local co
         PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W);             \
     }
     PV_ROWS(PV_ZERO)
+    PV_ROLLED
     for (; count >= 4; count -= 4) {
         PV_STEP
         PV_STEP
         PV_STEP
         PV_STEP
     }
+    PV_ROLLED
     for (; count > 0; count--) PV_STEP
     PV_ROWS(PV_KEEP)
 #undef PV_ZERO
@@ -78,9 +80,11 @@ static inline void pv_turn(__local float *to, float4 r0, float4 r1, float4 r2, f
 static inline void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0, int k1) {
     long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
     int k = k0;
+    PV_ROLLED
     for (; k + 4 <= k1; k += 4)
         pv_turn(to + k * PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
                 pv_load4(from, PAVE_B_TYPE, r2 + k), pv_load4(from, PAVE_B_TYPE, r3 + k));
+    PV_ROLLED
     for (; k < k1; k++)
         vstore4((float4)(pv_load1(from, PAVE_B_TYPE, k), pv_load1(from, PAVE_B_TYPE, r1 + k),
                          pv_load1(from, PAVE_B_TYPE, r2 + k), pv_load1(from, PAVE_B_TYPE, r3 + k)),
@@ -107,6 +111,7 @@ static inline void pv_pack_a(__local float *to, __global const char *a, long lda
         int k = 0;
         for (; k + PV_W <= count; k += PV_W)
             PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, to + r * PAVE_BK + k);
+        PV_ROLLED
         for (; k < count; k++) to[r * PAVE_BK + k] = pv_load1(a, PAVE_A_TYPE, from + k);
     }
 }
@@ -129,40 +134,28 @@ static inline void pv_by_panels(__local float *c, __local float *panels, __local
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
-static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b, long ldb,
-                    int cols, long depth) {
+static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
+                           long ldb, int cols, long depth) {
 #define PV_FOUR(X) X(0) X(1) X(2) X(3)
-#define PV_PTR(i) \
+#define PV_PTR(i)                                                      \
     long a##i = min(i, rows - 1) * lda, b##i = min(i, cols - 1) * ldb; \
     PV_VT s##i##0 = PV_C(0.0f), s##i##1 = s##i##0, s##i##2 = s##i##0, s##i##3 = s##i##0;
-#define PV_GET(i) const PV_VT w##i = count >= PV_W ? pv_load(b, PAVE_B_TYPE, b##i + k) \
-                                        : pv_load_some(b, PAVE_B_TYPE, b##i + k, 1, count, 0.0f);
-#define PV_MAC(i)                                                                        \
-    {                                                                                    \
-        const PV_VT v = count >= PV_W ? pv_load(a, PAVE_A_TYPE, a##i + k)                \
-                                      : pv_load_some(a, PAVE_A_TYPE, a##i + k, 1, count, 0.0f); \
-        s##i##0 = fma(v, w0, s##i##0);                                                   \
-        s##i##1 = fma(v, w1, s##i##1);                                                   \
-        s##i##2 = fma(v, w2, s##i##2);                                                   \
-        s##i##3 = fma(v, w3, s##i##3);                                                   \
+#define PV_GET(i) const PV_VT w##i = pv_load(b, PAVE_B_TYPE, b##i + k);
+#define PV_MAC(i)                                        \
+    {                                                    \
+        const PV_VT v = pv_load(a, PAVE_A_TYPE, a##i + k); \
+        s##i##0 = fma(v, w0, s##i##0);                   \
+        s##i##1 = fma(v, w1, s##i##1);                   \
+        s##i##2 = fma(v, w2, s##i##2);                   \
+        s##i##3 = fma(v, w3, s##i##3);                   \
     }
-#define PV_PUT(i)                                    \
-    if (i < rows) {                                  \
-        __local float *to = c + i * PAVE_BN;         \
-        to[0] = pv_lanes_fold(2, s##i##0);           \
-        to[1] = pv_lanes_fold(2, s##i##1);           \
-        to[2] = pv_lanes_fold(2, s##i##2);           \
-        to[3] = pv_lanes_fold(2, s##i##3);           \
-    }
+#define PV_PUT(i)                                                                             \
+    vstore4((float4)(pv_lanes_sum(s##i##0), pv_lanes_sum(s##i##1), pv_lanes_sum(s##i##2),     \
+                     pv_lanes_sum(s##i##3)), 0, c + i * PAVE_BN);
     PV_FOUR(PV_PTR)
     long k = 0;
-    int count = PV_W;
+    PV_ROLLED
     for (; k + PV_W <= depth; k += PV_W) {
-        PV_FOUR(PV_GET)
-        PV_FOUR(PV_MAC)
-    }
-    count = (int)(depth - k);
-    if (count > 0) {
         PV_FOUR(PV_GET)
         PV_FOUR(PV_MAC)
     }
@@ -172,6 +165,14 @@ static inline void pv_dots(__local float *c, __global const char *a, long lda, i
 #undef PV_GET
 #undef PV_MAC
 #undef PV_PUT
+    PV_ROLLED
+    for (; k < depth; k++)
+        PV_ROLLED
+        for (int i = 0; i < 16; i++) {
+            long r = min(i / 4, rows - 1), n = min(i % 4, cols - 1);
+            __local float *to = c + i / 4 * PAVE_BN + i % 4;
+            *to = fma(pv_load1(a, PAVE_A_TYPE, r * lda + k), pv_load1(b, PAVE_B_TYPE, n * ldb + k), *to);
+        }
 }
 
 static inline void pv_by_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
@@ -190,7 +191,7 @@ static inline float2 pv_tile_row_state(int reduce, __local const float *c, int c
     if (reduce == 1) {
         PV_VT sum = PV_C(0.0f);
         for (int n = 0; n < cols; n += PV_W) sum += pv_exp_below(PV_VLOAD(0, c + n) - PV_C(state.x));
-        state.y = pv_lanes_fold(2, sum);
+        state.y = pv_lanes_sum(sum);
     }
     return state;
 }

@@ -23,7 +23,7 @@
 #define PV_EXP exp
 #define PV_EXPM1 expm1
 #define PV_LOG1P log1p
-#define PV_TANH tanh
+#define PV_TANH pv_tanh
 #define PV_ERF erf
 #define PV_ABS fabs
 
@@ -37,9 +37,21 @@
 #define PV_NAN NAN
 #define PV_BIG FLT_MAX
 
+/* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time. */
+#if PAVE_THREADS == 1
+#define PV_ROLLED _Pragma("unroll 1")
+#else
+#define PV_ROLLED
+#endif
+
 /* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
 #define PV_GROUP ((long)get_group_id(1) * (long)get_num_groups(0) + (long)get_group_id(0))
 #define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1))
+
+/* Some implementations' tanh stops one ulp short of 1, which gelu_tanh would multiply by an infinite v. */
+static inline PV_VT pv_tanh(PV_VT v) {
+    return fabs(v) > PV_C(9.02f) ? copysign(PV_C(1.0f), v) : tanh(v);
+}
 
 /* Round to nearest even on the low bits that `drop` cuts off; a NaN stays one, made quiet so that its mark is
  * among the bits that are kept. */
@@ -105,6 +117,7 @@ static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
 static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count, float rest) {
     if (count >= PV_W && stride == 1) return pv_load(base, type, i);
     float lane[PV_W];
+    PV_ROLLED
     for (int j = 0; j < PV_W; j++) lane[j] = j < count ? pv_load1(base, type, i + j * stride) : rest;
     return PV_VLOAD(0, lane);
 }
@@ -116,6 +129,7 @@ static inline void pv_store_some(__global char *base, int type, long i, int coun
     }
     float lane[PV_W];
     PV_VSTORE(v, 0, lane);
+    PV_ROLLED
     for (int j = 0; j < count; j++) pv_store1(base, type, i + j, lane[j]);
 }
 

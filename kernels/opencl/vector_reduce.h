@@ -41,15 +41,29 @@ static inline PV_VT pv_vector_fold(int reduce, PV_VT s, PV_VT v) {
     return s + v;
 }
 
-/* Lanes to one value, in lane order by halves. */
+/* Sum of the lanes, by halves. */
+static inline float pv_lanes_sum(PV_VT v) {
+#if PV_W == 16
+    float8 v8 = v.lo + v.hi;
+    float4 v4 = v8.lo + v8.hi;
+#elif PV_W == 8
+    float4 v4 = v.lo + v.hi;
+#else
+    float4 v4 = v;
+#endif
+    float2 v2 = v4.lo + v4.hi;
+    return v2.x + v2.y;
+}
+
+/* Lanes to one value, in lane order. */
 static inline float pv_lanes_fold(int reduce, PV_VT v) {
     float lane[PV_W];
     PV_VSTORE(v, 0, lane);
-    for (int half_width = PV_W / 2; half_width > 0; half_width /= 2)
-        for (int j = 0; j < half_width; j++)
-            lane[j] = reduce == 1 ? fmax(lane[j], lane[j + half_width])
-                                  : pave_state_fold(reduce, (float2)(lane[j], 0.0f), lane[j + half_width]).x;
-    return lane[0];
+    float2 s = (float2)(lane[0], 0.0f);
+    PV_ROLLED
+    for (int j = 1; j < PV_W; j++)
+        s.x = reduce == 1 ? fmax(s.x, lane[j]) : pave_state_fold(reduce, s, lane[j]).x;
+    return s.x;
 }
 
 #endif

@@ -36,7 +36,7 @@ static inline float pv_stretch_exp(__global const char *x, int type, long from, 
     }
     for (; c < to; c += PV_W)
         s0 += pv_exp_below(pv_load_some(x, type, c, 1, (int)min(to - c, (long)PV_W), -INFINITY) - t);
-    return pv_lanes_fold(2, s0 + s1);
+    return pv_lanes_sum(s0 + s1);
 }
 
 /* The type is a constant at each call, so that no loop above asks for it. */
