@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ground of every OpenCL kernel: element types in memory to and from float, one at a time or PV_W at a time,
- * and the words that the formulas of links.h and state.h are written in. OpenCL C 1.2 and no extension, so
- * fp16 goes through vload_half and vstore_half and bf16 through integers. A source defines PV_W (4, 8 or 16)
- * before it includes this, or gets 4. */
+ * The ground of every OpenCL kernel: element types in memory to and from float, one at a time or PV_W at a
+ * time, and the words that the formulas of links.h and state.h are written in. OpenCL C 1.2 and no extension,
+ * so fp16 goes through vload_half and vstore_half and bf16 through integers. A source defines PV_W (4, 8 or
+ * 16) before it includes this, or gets 4. */
 #ifndef PAVE_KERNELS_OPENCL_PRELUDE_H
 #define PAVE_KERNELS_OPENCL_PRELUDE_H
 
@@ -37,7 +37,8 @@
 #define PV_NAN NAN
 #define PV_BIG FLT_MAX
 
-/* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time. */
+/* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time.
+ */
 #if PAVE_THREADS == 1
 #define PV_ROLLED _Pragma("unroll 1")
 #else
@@ -55,12 +56,12 @@ static inline PV_VT pv_tanh(PV_VT v) {
 
 /* Round to nearest even on the low bits that `drop` cuts off; a NaN stays one, made quiet so that its mark is
  * among the bits that are kept. */
-#define PV_DEFINE_ROUND(NAME, UINT, FLOAT, INT)                                       \
-    static inline UINT NAME(FLOAT v, const uint drop) {                                      \
-        UINT u = PV_JOIN(as_, UINT)(v);                                               \
+#define PV_DEFINE_ROUND(NAME, UINT, FLOAT, INT)                                                     \
+    static inline UINT NAME(FLOAT v, const uint drop) {                                             \
+        UINT u = PV_JOIN(as_, UINT)(v);                                                             \
         UINT rounded = u + (((UINT)(1u) << (drop - 1u)) - (UINT)(1u)) + ((u >> drop) & (UINT)(1u)); \
-        UINT nan = u | (UINT)(0x400000u);                                             \
-        return select(rounded, nan, isnan(v)) >> drop;                                \
+        UINT nan = u | (UINT)(0x400000u);                                                           \
+        return select(rounded, nan, isnan(v)) >> drop;                                              \
     }
 PV_DEFINE_ROUND(pv_round, PV_VU, PV_VT, PV_VI)
 
@@ -90,7 +91,8 @@ static inline void pv_store1(__global char *base, int type, long i, float v) {
 /* Four consecutive elements. */
 static inline float4 pv_load4(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return vload_half4(0, (__global const half *)base + i);
-    if (type == PAVE_T_BF16) return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
+    if (type == PAVE_T_BF16)
+        return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
     return vload4(0, (__global const float *)base + i);
 }
 
@@ -98,7 +100,8 @@ static inline float4 pv_load4(__global const char *base, int type, long i) {
 static inline PV_VT pv_load(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return PV_JOIN(vload_half, PV_W)(0, (__global const half *)base + i);
     if (type == PAVE_T_BF16)
-        return PV_JOIN(as_float, PV_W)(PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
+        return PV_JOIN(as_float, PV_W)(
+            PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
     return PV_VLOAD(0, (__global const float *)base + i);
 }
 
@@ -114,7 +117,8 @@ static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
 }
 
 /* The first `count` lanes; the others are `rest` and their memory is not touched. Stride in elements. */
-static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count, float rest) {
+static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count,
+                                 float rest) {
     if (count >= PV_W && stride == 1) return pv_load(base, type, i);
     float lane[PV_W];
     PV_ROLLED

@@ -12,9 +12,9 @@ static inline float pv_identity(int reduce) {
     return reduce == 1 || reduce == 4 ? -INFINITY : reduce == 5 ? INFINITY : 0.0f;
 }
 
-/* exp(d) for d <= 0, -Inf, NaN or +Inf (which a clamped maximum leaves of an infinite value). Below -87 it is 0:
- * beside the maximum's own 1 that is nothing. Cody-Waite reduction by ln 2 in two parts, then the Taylor series to
- * the seventh power on |r| <= 0.347, whose remainder is 5e-9. */
+/* exp(d) for d <= 0, -Inf, NaN or +Inf (which a clamped maximum leaves of an infinite value). Below -87 it is
+ * 0: beside the maximum's own 1 that is nothing. Cody-Waite reduction by ln 2 in two parts, then the Taylor
+ * series to the seventh power on |r| <= 0.347, whose remainder is 5e-9. */
 static inline PV_VT pv_exp_below(PV_VT d) {
     const PV_VT magic = PV_C(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
     PV_VT clamped = d < PV_C(-87.0f) ? PV_C(-87.0f) : d;
