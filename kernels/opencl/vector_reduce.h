@@ -35,7 +35,7 @@ static inline PV_VT pv_exp_below(PV_VT d) {
 }
 
 static inline PV_VT pv_vector_fold(int reduce, PV_VT s, PV_VT v) {
-    if (reduce == 1) return fmax(s, fmin(v, PV_C(FLT_MAX)));
+    if (reduce == 1) return v > s ? v : s; /* one instruction; a NaN loses, pv_lanes_fold clamps */
     if (reduce == 4) return (v > s || v != v) ? v : s;
     if (reduce == 5) return (v < s || v != v) ? v : s;
     return s + v;
@@ -55,15 +55,23 @@ static inline float pv_lanes_sum(PV_VT v) {
     return v2.x + v2.y;
 }
 
-/* Lanes to one value, in lane order. */
+/* Lanes to one value. The maximum that logsumexp subtracts is the same in any order, so it goes by halves. */
 static inline float pv_lanes_fold(int reduce, PV_VT v) {
+    if (reduce == 2 || reduce == 3) return pv_lanes_sum(v);
     float lane[PV_W];
     PV_VSTORE(v, 0, lane);
-    float2 s = (float2)(lane[0], 0.0f);
-    PV_ROLLED
-    for (int j = 1; j < PV_W; j++)
-        s.x = reduce == 1 ? fmax(s.x, lane[j]) : pave_state_fold(reduce, s, lane[j]).x;
-    return s.x;
+    float4 top = vload4(0, lane);
+    for (int j = 4; j < PV_W; j += 4) {
+        float4 other = vload4(0, lane + j);
+        top = reduce == 1   ? fmax(top, other)
+              : reduce == 4 ? ((other > top || other != other) ? other : top)
+                            : ((other < top || other != other) ? other : top);
+    }
+    float2 s = (float2)(top.s0, 0.0f);
+    if (reduce == 1) return fmin(fmax(fmax(top.s0, top.s1), fmax(top.s2, top.s3)), FLT_MAX);
+    s = pave_state_fold(reduce, s, top.s1);
+    s = pave_state_fold(reduce, s, top.s2);
+    return pave_state_fold(reduce, s, top.s3).x;
 }
 
 #endif

@@ -46,7 +46,7 @@ static inline float2 pv_row(int reduce, __global const char *x, int type, long c
         long to = min(from + PV_STRETCH, cols);
         float2 t = (float2)(pv_stretch_fold(reduce, x, type, from, to), 0.0f);
         if (reduce == 1) t.y = pv_stretch_exp(x, type, from, to, t.x);
-        s = pave_state_merge(reduce, s, t);
+        s = from == 0 ? t : pave_state_merge(reduce, s, t);
     }
     return s;
 }
