@@ -119,6 +119,7 @@ static const pave__row rows[] = {
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
     {.name = "pave_gemm_host_f64", .family = PAVE__GEMM, .backend = PAVE__HOST, .precision = PAVE_HIGHEST,
+     .a_type = PAVE_T_F32, .b_type = PAVE_T_F32,
      .bm = 64, .bn = 64, .bk = 1, .wm = 64, .wn = 64, .stages = 1, .threads = 1, .align = 1, .slice = 64,
      .efficiency = 1.0},
     {.name = "pave_reduce_host_f64", .family = PAVE__REDUCE, .backend = PAVE__HOST,

@@ -14,23 +14,23 @@
 #define PAVE_KERNELS_GEMM_ROWS_H
 
 #define PAVE_GEMM_MMA_ROWS(X)                                                             \
-    X(pave_gemm_mma_128x128x32_tf32, TF32, 0, 128, 128, 32, 64, 64, 3, 255, 0.60)         \
-    X(pave_gemm_mma_64x64x32_tf32, TF32, 1, 64, 64, 32, 32, 32, 3, 168, 0.40)             \
-    X(pave_gemm_mma_128x128x32_f16, F16, 0, 128, 128, 32, 64, 64, 4, 255, 0.60)           \
-    X(pave_gemm_mma_64x64x64_f16, F16, 0, 64, 64, 64, 32, 32, 3, 168, 0.40)               \
-    X(pave_gemm_mma_128x128x32_bf16, BF16, 0, 128, 128, 32, 64, 64, 4, 255, 0.60)         \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, 0, 64, 64, 64, 32, 32, 3, 168, 0.40)
+    X(pave_gemm_mma_128x128x32_tf32, TF32, 0, 128, 128, 32, 64, 64, 3, 254, 0.60)         \
+    X(pave_gemm_mma_64x64x32_tf32, TF32, 1, 64, 64, 32, 32, 32, 3, 122, 0.40)             \
+    X(pave_gemm_mma_128x128x32_f16, F16, 0, 128, 128, 32, 64, 64, 4, 250, 0.60)           \
+    X(pave_gemm_mma_64x64x64_f16, F16, 0, 64, 64, 64, 32, 32, 3, 124, 0.40)               \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, 0, 128, 128, 32, 64, 64, 4, 250, 0.60)         \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, 0, 64, 64, 64, 32, 32, 3, 124, 0.40)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
-    X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
-    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 64, 0.30)    \
-    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 96, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 96, 0.40)
+    X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 161, 0.75) \
+    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 80, 0.30)    \
+    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 64, 0.40)    \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 64, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 12, 128, 256, 12, 32, 1, 0.60, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 12, 128, 256, 12, 32, 1, 0.55, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 12, 128, 256, 12, 32, 1, 0.55, gemm_cpu)             \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)             \
     X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
     X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
     X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)

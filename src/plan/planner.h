@@ -8,6 +8,7 @@
 #include "kernels/abi.h"
 #include "kernels/rows.h"
 #include <pave/plan.h>
+#include <stdbool.h>
 
 /* A link by its structure: all that planning and kernels' specialisation need. */
 typedef struct pave__plink {
@@ -17,9 +18,9 @@ typedef struct pave__plink {
 /* One y = links(x · Wᵀ): its own width; its K is the previous layer's width. Bias is links[0]. */
 typedef struct pave__player {
     int64_t n, ldw;
-    uint32_t w_align;    /* largest power of two (<= 256) dividing W's base offset and row stride in bytes */
-    uint8_t w_type;      /* PAVE_T_* */
-    uint8_t w_packed;    /* W is a pave_weights: any form is made once and costs nothing here */
+    uint32_t w_align; /* largest power of two (<= 256) dividing W's base offset and row stride in bytes */
+    uint8_t w_type;   /* PAVE_T_* */
+    uint8_t w_packed; /* W is a pave_weights: any form is made once and costs nothing here */
     uint8_t link_count;
     uint8_t reserved;
     pave__plink links[PAVE_ABI_LINKS];
@@ -41,11 +42,11 @@ typedef struct pave__problem {
 /* Where a step's operand lies. */
 typedef enum pave__place {
     PAVE__AT_NONE,
-    PAVE__AT_X,         /* the caller's x */
-    PAVE__AT_W,         /* the caller's W of the step's layer */
-    PAVE__AT_PACKED,    /* that layer's pave_weights in the form {type, ld} */
-    PAVE__AT_Y,         /* the caller's y */
-    PAVE__AT_WORKSPACE  /* scratch at `offset` */
+    PAVE__AT_X,        /* the caller's x */
+    PAVE__AT_W,        /* the caller's W of the step's layer */
+    PAVE__AT_PACKED,   /* that layer's pave_weights in the form {type, ld} */
+    PAVE__AT_Y,        /* the caller's y */
+    PAVE__AT_WORKSPACE /* scratch at `offset` */
 } pave__place;
 
 typedef struct pave__ref {
@@ -55,23 +56,28 @@ typedef struct pave__ref {
 } pave__ref;
 
 typedef enum pave__bound {
-    PAVE__BOUND_COMPUTE, PAVE__BOUND_L2, PAVE__BOUND_MEMORY, PAVE__BOUND_LAUNCH
+    PAVE__BOUND_COMPUTE,
+    PAVE__BOUND_L2,
+    PAVE__BOUND_MEMORY,
+    PAVE__BOUND_LAUNCH,
+    PAVE__BOUND_LATENCY /* dependent loads, too few of them in flight */
 } pave__bound;
 
 typedef struct pave__prediction {
     double ns;
-    double waves;          /* tiles / (units * blocks a unit) */
-    double tail;           /* share of the last wave that has work, (0, 1] */
-    double utilisation;    /* predicted share of the units' sustained peak, 0 … 1 */
+    double waves;       /* tiles / (units * blocks a unit) */
+    double tail;        /* share of the last wave that has work, (0, 1] */
+    double utilisation; /* predicted share of the units' sustained peak, 0 … 1 */
     double bytes_l2, bytes_memory, flops;
     int64_t tiles;
     int32_t blocks_per_unit;
     pave__bound bound;
 } pave__prediction;
 
-/* One launch. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none. reduce: in0, out. join: in0 =
- * states, out. pack: in0, out. m, n, k are the launch's own: reduce and join m = rows, n = columns; pack m × k into
- * width n. `layer` says whose W and links; link_layer < 0: no links. */
+/* One launch. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none. reduce: in0, out. join: in0
+ * = states, out. pack: in0, out. m, n, k are the launch's own: reduce and join m = rows, n = columns; pack m
+ * × k into width n. `layer` says whose W and links, use_links whether that layer's chain is applied in this
+ * launch. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;
@@ -97,7 +103,11 @@ typedef enum pave__why {
     PAVE__WHY_FUSE,       /* cannot fuse the reduction */
     PAVE__WHY_FORCED,     /* PAVE_KERNEL names another */
     PAVE__WHY_SLOWER,     /* predicted have ns against need ns of the winner */
-    PAVE__WHY_ALLOC       /* scratch larger than the device's largest allocation */
+    PAVE__WHY_ALLOC,      /* scratch larger than the device's largest allocation: have < need bytes */
+    PAVE__WHY_FILLED, /* the default tile reaches `have` of the sustained peak, over `need`: the grid stays */
+    PAVE__WHY_BACKEND, /* belongs to another backend */
+    PAVE__WHY_PACK,    /* needs an operand packed, and no pack kernel can run here */
+    PAVE__WHY_GRID     /* more blocks than a launch can have: have < need */
 } pave__why;
 
 typedef struct pave__refusal {
@@ -121,15 +131,25 @@ typedef struct pave__plan_data {
 /* Plans `problem` on `device` with those of `rows` whose backend is `backend`. `forced` (may be NULL): comma
  * separated row names; a family with a forced row uses that row or fails. Returns PAVE_OK, or
  * PAVE_E_UNSUPPORTED with the reasons in plan->refusals, or PAVE_E_INVALID where `forced` names no row.
- * Empty problems (m or a width 0) are the caller's to answer, except that K = 0 is a plan like any other. */
+ * Where nothing is to be written (m = 0, or a last width 0 with no reduction) the plan has no steps; K = 0 is
+ * a plan like any other. `plan` need not be cleared first, and what lies past its two counts is left as it
+ * was. */
 pave_status pave__plan_make(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan);
 
-/* One sentence without a full stop; returns snprintf's length. */
+/* One sentence without a full stop, that begins with the row's name; returns snprintf's length. */
 int pave__refusal_text(const pave__refusal *refusal, char *text, size_t capacity);
 
-/* The form in which layer `layer`'s weights are wanted, by the plan's step: for pave_weights. */
+/* Whether `row` can run on `device` at all, whatever the problem; where it cannot, says why. The planner's
+ * own first question about every row. */
+bool pave__row_refused(const pave_device_info *device, pave__backend_id backend, const pave__row *row,
+                       pave__refusal *refusal);
+
+/* The launch that packs an m × k matrix into width `width`, outside any plan; false where no row does. The
+ * caller fills in the operands. */
+bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
+                     size_t row_count, int64_t m, int64_t k, int64_t width, pave__step *step);
 
 /* Writes a plan as snprintf does (text or JSON); returns the whole length or < 0 where memory is short. */
 long pave__plan_text(const pave_device_info *device, const pave__problem *problem,

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Elements in memory: loads and stores of one or four values of a PAVE_T_* type as float32, and their
+ * rounding. A type known at compile time leaves no branch. */
+#ifndef PAVE_KERNELS_CUDA_ELEMENT_CUH
+#define PAVE_KERNELS_CUDA_ELEMENT_CUH
+
+#include "kernels/abi.h"
+#include "kernels/cuda/ptx.cuh"
+
+namespace pave {
+
+__device__ __forceinline__ constexpr bool element_is_half(int type) {
+    return type == PAVE_T_F16 || type == PAVE_T_BF16;
+}
+
+__device__ __forceinline__ constexpr int element_bytes(int type) {
+    return element_is_half(type) ? 2 : 4;
+}
+
+__device__ __forceinline__ const char *element_at(const void *base, int type, int64_t index) {
+    return static_cast<const char *>(base) + index * element_bytes(type);
+}
+
+__device__ __forceinline__ float element_load(const void *p, int type) {
+    if (type == PAVE_T_F16) return __half2float(*static_cast<const __half *>(p));
+    if (type == PAVE_T_BF16) return __bfloat162float(*static_cast<const __nv_bfloat16 *>(p));
+    return *static_cast<const float *>(p);
+}
+
+/* Rounds to nearest: even on ties for f16 and bf16, away for TF32. */
+__device__ __forceinline__ void element_store(void *p, int type, float v) {
+    if (type == PAVE_T_F16)
+        *static_cast<__half *>(p) = __float2half_rn(v);
+    else if (type == PAVE_T_BF16)
+        *static_cast<__nv_bfloat16 *>(p) = __float2bfloat16_rn(v);
+    else if (type == PAVE_T_TF32)
+        *static_cast<float *>(p) = __uint_as_float(round_tf32(__float_as_uint(v)));
+    else
+        *static_cast<float *>(p) = v;
+}
+
+/* Four consecutive elements lie so that one load or store moves them. */
+__device__ __forceinline__ bool quad_aligned(const void *p, int type) {
+    return (reinterpret_cast<uintptr_t>(p) & (4 * element_bytes(type) - 1)) == 0;
+}
+
+__device__ __forceinline__ float half_to_float(int type, uint32_t bits) {
+    if (type == PAVE_T_BF16) return __uint_as_float(bits << 16);
+    return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
+}
+
+__device__ __forceinline__ uint32_t float_to_half(int type, float v) {
+    if (type == PAVE_T_BF16) return __bfloat16_as_ushort(__float2bfloat16_rn(v));
+    return __half_as_ushort(__float2half_rn(v));
+}
+
+__device__ __forceinline__ void quad_unpack(uint2 bits, int type, float (&v)[4]) {
+    v[0] = half_to_float(type, bits.x & 0xffffu);
+    v[1] = half_to_float(type, bits.x >> 16);
+    v[2] = half_to_float(type, bits.y & 0xffffu);
+    v[3] = half_to_float(type, bits.y >> 16);
+}
+
+/* The first `count` (<= 4, maybe < 0) of four elements, zero for the rest. */
+__device__ __forceinline__ void quad_load(const void *p, int type, int count, float (&v)[4]) {
+    if (count >= 4 && quad_aligned(p, type)) {
+        if (element_is_half(type)) {
+            quad_unpack(*static_cast<const uint2 *>(p), type, v);
+        } else {
+            float4 q = *static_cast<const float4 *>(p);
+            v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
+        }
+        return;
+    }
+#pragma unroll
+    for (int c = 0; c < 4; c++) v[c] = c < count ? element_load(element_at(p, type, c), type) : 0.0f;
+}
+
+__device__ __forceinline__ void quad_store(void *p, int type, int count, const float (&v)[4]) {
+    if (count >= 4 && quad_aligned(p, type)) {
+        if (element_is_half(type)) {
+            uint2 bits;
+            bits.x = float_to_half(type, v[0]) | float_to_half(type, v[1]) << 16;
+            bits.y = float_to_half(type, v[2]) | float_to_half(type, v[3]) << 16;
+            *static_cast<uint2 *>(p) = bits;
+            return;
+        }
+        float4 q = make_float4(v[0], v[1], v[2], v[3]);
+        if (type == PAVE_T_TF32) {
+            q.x = __uint_as_float(round_tf32(__float_as_uint(v[0])));
+            q.y = __uint_as_float(round_tf32(__float_as_uint(v[1])));
+            q.z = __uint_as_float(round_tf32(__float_as_uint(v[2])));
+            q.w = __uint_as_float(round_tf32(__float_as_uint(v[3])));
+        }
+        *static_cast<float4 *>(p) = q;
+        return;
+    }
+#pragma unroll
+    for (int c = 0; c < 4; c++)
+        if (c < count) element_store(static_cast<char *>(p) + c * element_bytes(type), type, v[c]);
+}
+
+} // namespace pave
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is done to values between the accumulators and memory: the chain of links, read from the launch
+ * struct at run time, then a store or a state for the row reduction. It works on values by their row and
+ * column and knows nothing of who computed them.
+ *
+ * A full operand may be exactly y: each element is read and later written by the same lane, and no operand is
+ * read through a cache that stores do not reach. */
+#ifndef PAVE_KERNELS_CUDA_EPILOGUE_CUH
+#define PAVE_KERNELS_CUDA_EPILOGUE_CUH
+
+#include "kernels/cuda/element.cuh"
+#include "kernels/cuda/state.cuh"
+
+#define PAVE_TENSOR_PARAMETERS                                                                      \
+    const void *t0, const void *t1, const void *t2, const void *t3, const void *t4, const void *t5, \
+        const void *t6, const void *t7, const void *t8, const void *t9
+#define PAVE_TENSOR_NAMES t0, t1, t2, t3, t4, t5, t6, t7, t8, t9
+
+namespace pave {
+
+/* The links' tensors. Not an array: an index known only at run time would put it in local memory. */
+struct tensors {
+    const void *t0, *t1, *t2, *t3, *t4, *t5, *t6, *t7, *t8, *t9;
+
+    __device__ __forceinline__ const void *at(int i) const {
+        const void *low = i == 0 ? t0 : i == 1 ? t1 : i == 2 ? t2 : i == 3 ? t3 : t4;
+        const void *high = i == 5 ? t5 : i == 6 ? t6 : i == 7 ? t7 : i == 8 ? t8 : t9;
+        return i < 5 ? low : high;
+    }
+};
+
+/* R rows of C consecutive columns: valid[r] of row[r]'s values, from column col on, are inside the matrix.
+ * cols_valid is that count for any row that is inside. */
+template <int R, int C> struct patch {
+    float v[R][C];
+    int64_t row[R];
+    int valid[R];
+    int64_t col;
+    int cols_valid;
+};
+
+template <int C>
+__device__ __forceinline__ void operand_load(const char *p, int type, int64_t step, int count,
+                                             float (&t)[C]) {
+    if constexpr (C == 4) {
+        if (step == 1) {
+            quad_load(p, type, count, t);
+            return;
+        }
+    }
+#pragma unroll
+    for (int c = 0; c < C; c++) t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;
+}
+
+/* t of a binary link for row r of the patch. */
+template <int R, int C>
+__device__ __forceinline__ void operand_values(const pave_abi_link &link, const char *base,
+                                               const patch<R, C> &in, int r, float (&t)[C]) {
+    if (link.operand == PAVE_OPERAND_COLUMN) {
+        float value = in.valid[r] > 0
+                          ? element_load(element_at(base, link.type, in.row[r] * link.ld), link.type)
+                          : 0.0f;
+#pragma unroll
+        for (int c = 0; c < C; c++) t[c] = value;
+    } else {
+        operand_load<C>(element_at(base, link.type, in.row[r] * link.ld + in.col), link.type, 1, in.valid[r],
+                        t);
+    }
+}
+
+template <int C> __device__ __forceinline__ void binary_apply(int op, float (&v)[C], const float (&t)[C]) {
+    if (op == PAVE_LINK_ADD) {
+#pragma unroll
+        for (int c = 0; c < C; c++) v[c] += t[c];
+    } else if (op == PAVE_LINK_SUB) {
+#pragma unroll
+        for (int c = 0; c < C; c++) v[c] -= t[c];
+    } else if (op == PAVE_LINK_MUL) {
+#pragma unroll
+        for (int c = 0; c < C; c++) v[c] *= t[c];
+    } else {
+#pragma unroll
+        for (int c = 0; c < C; c++) v[c] /= t[c];
+    }
+}
+
+template <int R, int C>
+__device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
+    const char *base = static_cast<const char *>(tensor) + link.offset;
+    float t[R][C];
+    if (link.operand == PAVE_OPERAND_ROW) {
+        /* The same columns in every row: loaded once. */
+        operand_load<C>(element_at(base, link.type, x.col * link.ld), link.type, link.ld, x.cols_valid, t[0]);
+#pragma unroll
+        for (int r = 1; r < R; r++)
+#pragma unroll
+            for (int c = 0; c < C; c++) t[r][c] = t[0][c];
+    } else if (link.operand != PAVE_OPERAND_SCALAR) {
+#pragma unroll
+        for (int r = 0; r < R; r++) operand_values<R, C>(link, base, x, r, t[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+#pragma unroll
+        for (int c = 0; c < C; c++) t[r][c] = link.operand == PAVE_OPERAND_SCALAR ? link.a : link.a * t[r][c];
+        binary_apply<C>(link.op, x.v[r], t[r]);
+    }
+}
+
+template <int R, int C>
+__device__ __forceinline__ void activation_link(int op, float a, float b, float (&values)[R][C]) {
+#define PAVE_CASE(ENUM, NAME, EXPR, LIPSCHITZ, REL, ARG)    \
+    case PAVE_LINK_##ENUM: {                                \
+        _Pragma("unroll") for (int r = 0; r < R; r++) {     \
+            _Pragma("unroll") for (int c = 0; c < C; c++) { \
+                const float v = values[r][c];               \
+                values[r][c] = EXPR;                        \
+            }                                               \
+        }                                                   \
+        break;                                              \
+    }
+    switch (op) {
+        PAVE_ACTIVATIONS(PAVE_CASE)
+    default:
+        break;
+    }
+#undef PAVE_CASE
+}
+
+template <int R, int C>
+__device__ __forceinline__ void chain_apply(const pave_abi_link *links, int count, const tensors &t,
+                                            patch<R, C> &x) {
+#pragma unroll 1
+    for (int i = 0; i < count; i++) {
+        if (links[i].op >= PAVE_LINK_ADD && links[i].op <= PAVE_LINK_DIV)
+            binary_link<R, C>(links[i], t.at(i), x);
+        else
+            activation_link<R, C>(links[i].op, links[i].a, links[i].b, x.v);
+    }
+}
+
+/* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
+ * of one slice. The whole warp takes part. */
+template <int LANES, int R>
+__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
+                                                int64_t slice, patch<R, 4> &x) {
+    const int64_t columns = args.n - x.col;
+    x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+#pragma unroll
+    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < args.m ? x.cols_valid : 0;
+    chain_apply<R, 4>(args.links, args.link_count, t, x);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        if (args.reduce == PAVE_REDUCE_NONE) {
+            if (x.valid[r] > 0)
+                quad_store(y + (x.row[r] * args.ldy + x.col) * element_bytes(args.y_type), args.y_type,
+                           x.valid[r], x.v[r]);
+        } else {
+            float2 s = state_fold<4>(args.reduce, pave_state_begin(args.reduce), x.v[r], x.valid[r]);
+            s = state_merge_lanes<LANES>(args.reduce, s);
+            if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
+                reinterpret_cast<float2 *>(p)[x.row[r] * args.slots + slice] = s;
+        }
+    }
+}
+
+} // namespace pave
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The words that the formula tables use, for float32 on CUDA, and the reductions' states over vectors and
+ * lanes. exp and log are the accurate ones: the error bounds of the links count on their ulps. */
+#ifndef PAVE_KERNELS_CUDA_STATE_CUH
+#define PAVE_KERNELS_CUDA_STATE_CUH
+
+#include "kernels/abi.h"
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+
+#define PV_C(x) (x)
+#define PV_EXP expf
+#define PV_EXPM1 expm1f
+#define PV_LOG1P log1pf
+#define PV_TANH tanhf
+#define PV_ERF erff
+#define PV_ABS fabsf
+#define PV_LOG logf
+#define PV_MAX fmaxf
+#define PV_MIN fminf
+#define PV_INF __int_as_float(0x7f800000)
+#define PV_NAN __int_as_float(0x7fc00000)
+#define PV_BIG FLT_MAX
+#define PV_FN static __device__ __forceinline__
+#define PV_REAL float
+#define PV_STATE float2
+
+#include <pave/ops.h>
+
+#include "kernels/epilogue/links.h"
+#include "kernels/reduce/state.h"
+
+namespace pave {
+
+/* Folds the first `count` of v, which costs one exponential a value and one more, where folding them one by
+ * one costs two a value. The rules of the states hold: the clamped maximum is the same. */
+template <int C>
+__device__ __forceinline__ float2 state_fold(int reduce, float2 s, const float (&v)[C], int count) {
+    if (reduce != PAVE_REDUCE_LOGSUMEXP) {
+#pragma unroll
+        for (int c = 0; c < C; c++)
+            if (c < count) s = pave_state_fold(reduce, s, v[c]);
+        return s;
+    }
+    float top = s.x;
+#pragma unroll
+    for (int c = 0; c < C; c++)
+        if (c < count) top = PV_MAX(top, PV_MIN(v[c], PV_BIG));
+    s.y *= PV_EXP(s.x - top);
+#pragma unroll
+    for (int c = 0; c < C; c++)
+        if (c < count) s.y += PV_EXP(v[c] - top);
+    s.x = top;
+    return s;
+}
+
+/* Merges the states of each group of LANES lanes, in an order that depends on nothing; the group's first lane
+ * has the result. The whole warp takes part. */
+template <int LANES> __device__ __forceinline__ float2 state_merge_lanes(int reduce, float2 s) {
+#pragma unroll
+    for (int step = LANES / 2; step > 0; step /= 2) {
+        float2 t;
+        t.x = __shfl_xor_sync(0xffffffffu, s.x, step);
+        t.y = __shfl_xor_sync(0xffffffffu, s.y, step);
+        s = pave_state_merge(reduce, s, t);
+    }
+    return s;
+}
+
+} // namespace pave
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each PAVE_BK
+ * of k it transposes its columns' share of B into panels [k][two vectors] in local memory, which is plain
+ * cached memory on a CPU; then PAVE_WM rows of A at a time are copied beside it (converted to float, free of strides
+ * that alias) and meet every panel in registers. Sums leave the registers every PV_FOLD of k, which
+ * shortens the chains of rounding. Few rows do not pay for a transposition: they are dot products along k.
+ * Any alignment of whole elements. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats. */
+#define PV_W PAVE_VECTOR_WIDTH
+#include "prelude.h"
+#include "chain.h"
+#include "vector_reduce.h"
+#include "tiles.h"
+
+/* Registers: 12 × 2 vectors of 32 where vectors are 16 wide (AVX-512), else 6 × 2 of 16. */
+#if PV_W == 16
+#define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define PV_MR 12
+#else
+#define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define PV_MR 6
+#endif
+#define PV_NR (2 * PV_W)
+#define PV_FOLD 256
+#define PV_FEW 24 /* rows up to which dot products win */
+#if PAVE_WM % PV_MR != 0 || PAVE_BM % PAVE_WM != 0 || PAVE_BN % PV_NR != 0
+#error gemm_cpu: the tile must be whole register tiles
+#endif
+
+/* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
+static inline void pv_micro(__local float *c, __local const float *x, __local const float *w, int count, int first) {
+#define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
+#define PV_FMA(i)                             \
+    {                                         \
+        const PV_VT v = PV_C(x[i * PAVE_BK]); \
+        l##i = fma(v, wl, l##i);              \
+        r##i = fma(v, wr, r##i);              \
+    }
+#define PV_STEP                                                               \
+    {                                                                         \
+        const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W);          \
+        PV_ROWS(PV_FMA)                                                       \
+        w += PV_NR;                                                           \
+        x++;                                                                  \
+    }
+#define PV_KEEP(i)                                                                         \
+    {                                                                                      \
+        __local float *to = c + i * PAVE_BN;                                               \
+        PV_VSTORE(first ? l##i : PV_VLOAD(0, to) + l##i, 0, to);                           \
+        PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W);             \
+    }
+    PV_ROWS(PV_ZERO)
+    for (; count >= 4; count -= 4) {
+        PV_STEP
+        PV_STEP
+        PV_STEP
+        PV_STEP
+    }
+    for (; count > 0; count--) PV_STEP
+    PV_ROWS(PV_KEEP)
+#undef PV_ZERO
+#undef PV_FMA
+#undef PV_STEP
+#undef PV_KEEP
+}
+
+/* Four rows by four k of B to a panel's four k by four columns. */
+static inline void pv_turn(__local float *to, float4 r0, float4 r1, float4 r2, float4 r3) {
+    float4 a = (float4)(r0.s0, r1.s0, r0.s1, r1.s1), b = (float4)(r2.s0, r3.s0, r2.s1, r3.s1);
+    float4 c = (float4)(r0.s2, r1.s2, r0.s3, r1.s3), d = (float4)(r2.s2, r3.s2, r2.s3, r3.s3);
+    vstore4((float4)(a.lo, b.lo), 0, to);
+    vstore4((float4)(a.hi, b.hi), 0, to + PV_NR);
+    vstore4((float4)(c.lo, d.lo), 0, to + 2 * PV_NR);
+    vstore4((float4)(c.hi, d.hi), 0, to + 3 * PV_NR);
+}
+
+/* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel. Sixteen k
+ * at a time by the caller: a cache line of each row is used up before the next is asked for. */
+static inline void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0, int k1) {
+    long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
+    int k = k0;
+    for (; k + 4 <= k1; k += 4)
+        pv_turn(to + k * PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
+                pv_load4(from, PAVE_B_TYPE, r2 + k), pv_load4(from, PAVE_B_TYPE, r3 + k));
+    for (; k < k1; k++)
+        vstore4((float4)(pv_load1(from, PAVE_B_TYPE, k), pv_load1(from, PAVE_B_TYPE, r1 + k),
+                         pv_load1(from, PAVE_B_TYPE, r2 + k), pv_load1(from, PAVE_B_TYPE, r3 + k)),
+                0, to + k * PV_NR);
+}
+
+#define PV_WIDTH(type) ((type) == PAVE_T_F16 || (type) == PAVE_T_BF16 ? 2 : 4)
+
+static inline void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
+    for (int n = 0; n < cols; n += PV_NR) {
+        for (int k = 0; k < count; k += 16)
+            for (int q = n; q < n + PV_NR; q += 4) {
+                int from = min(q, cols - 1);
+                pv_pack_quad(panels + n * PAVE_BK + (q - n), b + from * ldb * PV_WIDTH(PAVE_B_TYPE), ldb,
+                             cols - 1 - from, k, min(k + 16, count));
+            }
+    }
+}
+
+/* PAVE_WM rows of A, the last one again where there are fewer. */
+static inline void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
+    for (int r = 0; r < PAVE_WM; r++) {
+        long from = min(r, rows - 1) * lda;
+        int k = 0;
+        for (; k + PV_W <= count; k += PV_W)
+            PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, to + r * PAVE_BK + k);
+        for (; k < count; k++) to[r * PAVE_BK + k] = pv_load1(a, PAVE_A_TYPE, from + k);
+    }
+}
+
+/* The whole tile's sums over k by panels. */
+static inline void pv_by_panels(__local float *c, __local float *panels, __local float *strip, __global const char *a,
+                         long lda, int rows, __global const char *b, long ldb, int cols, long depth) {
+    for (long k0 = 0; k0 < depth; k0 += PAVE_BK) {
+        int count = (int)min(depth - k0, (long)PAVE_BK);
+        pv_pack_b(panels, b + k0 * PV_WIDTH(PAVE_B_TYPE), ldb, cols, count);
+        for (int r = 0; r < rows; r += PAVE_WM) {
+            pv_pack_a(strip, a + (r * lda + k0) * PV_WIDTH(PAVE_A_TYPE), lda, rows - r, count);
+            for (int n = 0; n < cols; n += PV_NR)
+                for (int k = 0; k < count; k += PV_FOLD)
+                    for (int s = 0; s < PAVE_WM; s += PV_MR)
+                        pv_micro(c + (r + s) * PAVE_BN + n, strip + s * PAVE_BK + k,
+                                 panels + n * PAVE_BK + k * PV_NR, min(count - k, PV_FOLD), k0 + k == 0);
+        }
+    }
+}
+
+/* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
+static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b, long ldb,
+                    int cols, long depth) {
+#define PV_FOUR(X) X(0) X(1) X(2) X(3)
+#define PV_PTR(i) \
+    long a##i = min(i, rows - 1) * lda, b##i = min(i, cols - 1) * ldb; \
+    PV_VT s##i##0 = PV_C(0.0f), s##i##1 = s##i##0, s##i##2 = s##i##0, s##i##3 = s##i##0;
+#define PV_GET(i) const PV_VT w##i = count >= PV_W ? pv_load(b, PAVE_B_TYPE, b##i + k) \
+                                        : pv_load_some(b, PAVE_B_TYPE, b##i + k, 1, count, 0.0f);
+#define PV_MAC(i)                                                                        \
+    {                                                                                    \
+        const PV_VT v = count >= PV_W ? pv_load(a, PAVE_A_TYPE, a##i + k)                \
+                                      : pv_load_some(a, PAVE_A_TYPE, a##i + k, 1, count, 0.0f); \
+        s##i##0 = fma(v, w0, s##i##0);                                                   \
+        s##i##1 = fma(v, w1, s##i##1);                                                   \
+        s##i##2 = fma(v, w2, s##i##2);                                                   \
+        s##i##3 = fma(v, w3, s##i##3);                                                   \
+    }
+#define PV_PUT(i)                                    \
+    if (i < rows) {                                  \
+        __local float *to = c + i * PAVE_BN;         \
+        to[0] = pv_lanes_fold(2, s##i##0);           \
+        to[1] = pv_lanes_fold(2, s##i##1);           \
+        to[2] = pv_lanes_fold(2, s##i##2);           \
+        to[3] = pv_lanes_fold(2, s##i##3);           \
+    }
+    PV_FOUR(PV_PTR)
+    long k = 0;
+    int count = PV_W;
+    for (; k + PV_W <= depth; k += PV_W) {
+        PV_FOUR(PV_GET)
+        PV_FOUR(PV_MAC)
+    }
+    count = (int)(depth - k);
+    if (count > 0) {
+        PV_FOUR(PV_GET)
+        PV_FOUR(PV_MAC)
+    }
+    PV_FOUR(PV_PUT)
+#undef PV_FOUR
+#undef PV_PTR
+#undef PV_GET
+#undef PV_MAC
+#undef PV_PUT
+}
+
+static inline void pv_by_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
+                       long ldb, int cols, long depth) {
+    for (int n = 0; n < cols; n += 4)
+        for (int r = 0; r < rows; r += 4)
+            pv_dots(c + r * PAVE_BN + n, a + r * lda * PV_WIDTH(PAVE_A_TYPE), lda, rows - r,
+                    b + n * ldb * PV_WIDTH(PAVE_B_TYPE), ldb, cols - n, depth);
+}
+
+/* One state of a finished row of the tile; its lanes from `cols` on are the identity by now. */
+static inline float2 pv_tile_row_state(int reduce, __local const float *c, int cols) {
+    PV_VT s = PV_C(reduce == 1 ? -FLT_MAX : pv_identity(reduce));
+    for (int n = 0; n < cols; n += PV_W) s = pv_vector_fold(reduce, s, PV_VLOAD(0, c + n));
+    float2 state = (float2)(pv_lanes_fold(reduce, s), 0.0f);
+    if (reduce == 1) {
+        PV_VT sum = PV_C(0.0f);
+        for (int n = 0; n < cols; n += PV_W) sum += pv_exp_below(PV_VLOAD(0, c + n) - PV_C(state.x));
+        state.y = pv_lanes_fold(2, sum);
+    }
+    return state;
+}
+
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
+PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
+            __global char *p, PV_TENSOR_ARGS) {
+    __local float c[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
+    __local float panels[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
+    __local float strip[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
+    const long tiles_m = (args.m + PAVE_BM - 1) / PAVE_BM, tiles_n = (args.n + PAVE_BN - 1) / PAVE_BN;
+    for (long i = PV_GROUP; i < tiles_m * tiles_n; i += PV_GROUPS) {
+        long2 at = pv_tile(i, tiles_m, tiles_n, args.group_m);
+        long row0 = at.x * PAVE_BM, col0 = at.y * PAVE_BN;
+        int rows = (int)min(args.m - row0, (long)PAVE_BM), cols = (int)min(args.n - col0, (long)PAVE_BN);
+        __global const char *from_a = a + args.a_offset + row0 * args.lda * PV_WIDTH(PAVE_A_TYPE);
+        __global const char *from_b = b + args.b_offset + col0 * args.ldb * PV_WIDTH(PAVE_B_TYPE);
+        if (rows <= PV_FEW || args.k == 0)
+            pv_by_dots(c, from_a, args.lda, rows, from_b, args.ldb, cols, args.k);
+        else
+            pv_by_panels(c, panels, strip, from_a, args.lda, rows, from_b, args.ldb, cols, args.k);
+        for (int r = 0; r < rows; r++) {
+            for (int n = 0; n < cols; n += PV_W) {
+                int count = min(cols - n, PV_W);
+                PV_VT v = pv_chain(args.links, args.link_count, row0 + r, col0 + n, count,
+                                   PV_VLOAD(0, c + r * PAVE_BN + n), PV_TENSORS);
+                if (args.reduce == 0) {
+                    pv_store_some(y + args.y_offset, args.y_type, (row0 + r) * args.ldy + col0 + n, count, v);
+                } else {
+                    PV_VSTORE(v, 0, c + r * PAVE_BN + n);
+                    for (int j = count; j < PV_W; j++) c[r * PAVE_BN + n + j] = pv_identity(args.reduce);
+                }
+            }
+            if (args.reduce != 0)
+                vstore2(pv_tile_row_state(args.reduce, c + r * PAVE_BN, cols), (row0 + r) * args.slots + at.y,
+                        (__global float *)(p + args.p_offset));
+        }
+    }
+}

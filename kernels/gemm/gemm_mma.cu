@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Products on the tensor cores with mma.sync, for compute capability 8.0 and up: y = chain(A · Bᵀ), rows in
+ * PAVE_GEMM_MMA_ROWS.
+ *
+ * Work: a block computes bm × bn, a warp wm × wn of it. Copies run stages - 1 k-tiles ahead of the
+ * arithmetic, fragments one k-step ahead, with one barrier a k-tile. Alignment: base and row stride of A and
+ * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the
+ * last row, and read nothing there. Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a
+ * row being bk elements, 64 or 128 bytes. The 16-byte chunk c of row r lies at chunk c ^ (r mod 8) of a
+ * 128-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of one chunk, which is what ldmatrix reads
+ * at a time, then lie in eight different groups of four banks, and so do eight neighbouring chunks that are
+ * written. */
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/raster.cuh"
+#include "kernels/gemm/rows.h"
+
+namespace pave {
+
+template <int IN_, int ROUND_B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
+    static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
+    static constexpr bool ROUND_A = IN == PAVE_T_TF32, ROUND_B = ROUND_B_ != 0;
+    static constexpr int BYTES = element_bytes(IN);
+    static constexpr int ROW_BYTES = BK_ * BYTES;
+    static constexpr int CHUNKS = ROW_BYTES / 16;
+    static constexpr int STEPS = ROW_BYTES / 32;
+    static constexpr int MI = WM / 16, NI = WN / 8;
+    static constexpr int WARPS_N = BN / WN, WARPS = BM / WM * WARPS_N, THREADS = WARPS * 32;
+    static constexpr int PASS_ROWS = THREADS / CHUNKS;
+    static constexpr int A_PASSES = BM / PASS_ROWS, B_PASSES = BN / PASS_ROWS;
+    static constexpr int B_BASE = BM * ROW_BYTES, STAGE_BYTES = (BM + BN) * ROW_BYTES;
+    /* A warp's 16 rows of accumulators; the padding sends the eight rows of a store to different banks. */
+    static constexpr int STAGED_LD = WN + 8, STAGED_BYTES = 16 * STAGED_LD * 4;
+    static constexpr int LANES = WN / 4;
+
+    static_assert(ROW_BYTES == 64 || ROW_BYTES == 128, "the swizzle is for rows of 64 or 128 bytes");
+    static_assert(WM % 16 == 0 && WN % 16 == 0 && LANES <= 32, "a warp reads 16 rows of A or B at a time");
+    static_assert(PASS_ROWS % 8 == 0 && BM % PASS_ROWS == 0 && BN % PASS_ROWS == 0, "passes are whole");
+    static_assert(WARPS * STAGED_BYTES <= STAGES * STAGE_BYTES, "the epilogue's staging fits");
+    static_assert(STAGES * STAGE_BYTES <= 99 * 1024, "the most that every device from 8.0 on has");
+    static_assert(STAGES >= 2 && STEPS % 2 == 0, "fragments alternate between two sets");
+
+    __device__ static __forceinline__ uint32_t swizzled(int row, int chunk) {
+        const int mask = CHUNKS == 8 ? row & 7 : row >> 1 & 3;
+        return static_cast<uint32_t>(row * ROW_BYTES + ((chunk ^ mask) << 4));
+    }
+};
+
+/* This thread's share of the copies: one chunk column, every PASS_ROWS-th row of A and of B. */
+template <class T> struct mma_copier {
+    const char *a, *b;
+    int64_t a_pass, b_pass; /* bytes from one pass to the next */
+    int64_t left;           /* bytes of a row from this thread's chunk on; <= 0 beyond its end */
+    int a_rows, b_rows;     /* rows that exist from this thread's first one on, at most the tile's */
+    uint32_t target;        /* in a stage's A or B */
+
+    __device__ __forceinline__ void start(const pave_abi_gemm &args, const void *a_base, const void *b_base,
+                                          int64_t tile_m, int64_t tile_n) {
+        const int row = threadIdx.x / T::CHUNKS, chunk = threadIdx.x % T::CHUNKS;
+        const int64_t a_row = tile_m * T::BM + row, b_row = tile_n * T::BN + row;
+        a = static_cast<const char *>(a_base) + args.a_offset + a_row * args.lda * T::BYTES + chunk * 16;
+        b = static_cast<const char *>(b_base) + args.b_offset + b_row * args.ldb * T::BYTES + chunk * 16;
+        a_pass = args.lda * (T::PASS_ROWS * T::BYTES);
+        b_pass = args.ldb * (T::PASS_ROWS * T::BYTES);
+        a_rows = static_cast<int>(args.m - a_row < T::BM ? args.m - a_row : T::BM);
+        b_rows = static_cast<int>(args.n - b_row < T::BN ? args.n - b_row : T::BN);
+        left = args.k * T::BYTES - chunk * 16;
+        target = T::swizzled(row, chunk);
+    }
+
+    /* Copies passes FIRST … LAST - 1 of the current k-tile, A's passes before B's, into the stage at `stage`.
+     */
+    template <int FIRST, int LAST> __device__ __forceinline__ void passes(uint32_t stage) const {
+        const int bytes = left >= 16 ? 16 : left > 0 ? static_cast<int>(left) : 0;
+#pragma unroll
+        for (int i = FIRST; i < LAST; i++) {
+            if (i < T::A_PASSES) {
+                copy_async(stage + target + i * (T::PASS_ROWS * T::ROW_BYTES), a + i * a_pass,
+                           i * T::PASS_ROWS < a_rows ? bytes : 0);
+            } else {
+                const int j = i - T::A_PASSES;
+                copy_async(stage + T::B_BASE + target + j * (T::PASS_ROWS * T::ROW_BYTES), b + j * b_pass,
+                           j * T::PASS_ROWS < b_rows ? bytes : 0);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void next() {
+        a += T::ROW_BYTES;
+        b += T::ROW_BYTES;
+        left -= T::ROW_BYTES;
+    }
+};
+
+/* A warp's operands of one k-step: 32 bytes of each of its rows. */
+template <class T> struct mma_fragments {
+    uint32_t a[T::MI][4];
+    uint32_t b[T::NI / 2][4]; /* two neighbouring 8-column tiles: {b0, b1} of one, then of the other */
+
+    /* a_at, b_at: this lane's places at k-step 0. A k-step is two chunks, so its index is a bit field of the
+     * chunk number and the swizzle's exclusive or carries over. */
+    __device__ __forceinline__ void load(uint32_t stage, uint32_t a_at, uint32_t b_at, int step) {
+#pragma unroll
+        for (int i = 0; i < T::MI; i++)
+            load_matrices(a[i], stage + (a_at ^ step << 5) + i * (16 * T::ROW_BYTES));
+#pragma unroll
+        for (int j = 0; j < T::NI / 2; j++)
+            load_matrices(b[j], stage + T::B_BASE + (b_at ^ step << 5) + j * (16 * T::ROW_BYTES));
+    }
+
+    __device__ __forceinline__ void round() {
+        if (T::ROUND_A) {
+#pragma unroll
+            for (int i = 0; i < T::MI * 4; i++) a[i / 4][i % 4] = round_tf32(a[i / 4][i % 4]);
+        }
+        if (T::ROUND_B) {
+#pragma unroll
+            for (int j = 0; j < T::NI * 2; j++) b[j / 4][j % 4] = round_tf32(b[j / 4][j % 4]);
+        }
+    }
+
+    /* Odd rows of tiles go backwards, so that neighbouring multiplications share an operand. */
+    __device__ __forceinline__ void multiply(float (&acc)[T::MI][T::NI][4]) const {
+#pragma unroll
+        for (int i = 0; i < T::MI; i++) {
+#pragma unroll
+            for (int jj = 0; jj < T::NI; jj++) {
+                const int j = i % 2 ? T::NI - 1 - jj : jj;
+                const uint32_t b0 = b[j / 2][j % 2 * 2], b1 = b[j / 2][j % 2 * 2 + 1];
+                if (T::IN == PAVE_T_TF32)
+                    multiply_tf32(acc[i][j], a[i], b0, b1);
+                else if (T::IN == PAVE_T_F16)
+                    multiply_f16(acc[i][j], a[i], b0, b1);
+                else
+                    multiply_bf16(acc[i][j], a[i], b0, b1);
+            }
+        }
+    }
+};
+
+/* The copies that k-step STEP issues: the k-tile's passes spread over all steps but the last. */
+template <class T, int STEP>
+__device__ __forceinline__ void mma_copy_share(mma_copier<T> &copier, uint32_t stage) {
+    constexpr int passes = T::A_PASSES + T::B_PASSES, shares = T::STEPS - 1;
+    copier.template passes<STEP * passes / shares, (STEP + 1) * passes / shares>(stage);
+}
+
+/* acc += A · Bᵀ of this warp's tile over all of k. On return no copy is under way and shared memory is free.
+ */
+template <class T>
+__device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t shared, int64_t k_tiles,
+                                              float (&acc)[T::MI][T::NI][4]) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const uint32_t a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
+    const uint32_t b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    const uint32_t end = shared + T::STAGES * T::STAGE_BYTES;
+    mma_fragments<T> fragments[2];
+
+    uint32_t write = shared;
+#pragma unroll
+    for (int s = 0; s < T::STAGES - 1; s++) {
+        copier.template passes<0, T::A_PASSES + T::B_PASSES>(write);
+        copy_commit();
+        copier.next();
+        write += T::STAGE_BYTES;
+    }
+    copy_wait<T::STAGES - 2>();
+    __syncthreads();
+    uint32_t read = shared;
+    fragments[0].load(read, a_at, b_at, 0);
+
+#pragma unroll 1
+    for (; k_tiles > 0; k_tiles--) {
+#pragma unroll
+        for (int step = 0; step < T::STEPS; step++) {
+            if (step == T::STEPS - 1) {
+                /* The next k-tile has landed, and all warps are done with the stage that is written next. */
+                copy_wait<T::STAGES - 2>();
+                __syncthreads();
+                read = read + T::STAGE_BYTES == end ? shared : read + T::STAGE_BYTES;
+            }
+            fragments[(step + 1) % 2].load(read, a_at, b_at, (step + 1) % T::STEPS);
+            if (step == 0) mma_copy_share<T, 0>(copier, write);
+            if (T::STEPS == 4 && step == 1) mma_copy_share<T, T::STEPS == 4 ? 1 : 0>(copier, write);
+            if (T::STEPS == 4 && step == 2) mma_copy_share<T, T::STEPS == 4 ? 2 : 0>(copier, write);
+            if (step == T::STEPS - 2) {
+                copy_commit();
+                copier.next();
+                write = write + T::STAGE_BYTES == end ? shared : write + T::STAGE_BYTES;
+            }
+            fragments[step % 2].round();
+            fragments[step % 2].multiply(acc);
+        }
+    }
+    copy_wait<0>();
+    __syncthreads();
+}
+
+/* Writes rows 16 i … of a warp's accumulators to its own part of shared memory, rows STAGED_LD floats apart.
+ * Lane l holds columns 2 (l % 4), + 1 of rows l / 4 and l / 4 + 8 of each 8-column tile. */
+template <class T>
+__device__ __forceinline__ void mma_stage_rows(float *staged, const float (&acc)[T::NI][4]) {
+    const int lane = threadIdx.x % 32;
+    float *at = staged + lane / 4 * T::STAGED_LD + lane % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < T::NI; j++) {
+        *reinterpret_cast<float2 *>(at + j * 8) = make_float2(acc[j][0], acc[j][1]);
+        *reinterpret_cast<float2 *>(at + 8 * T::STAGED_LD + j * 8) = make_float2(acc[j][2], acc[j][3]);
+    }
+}
+
+template <class T>
+__device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
+                                             int64_t tile_m, int64_t tile_n,
+                                             const float (&acc)[T::MI][T::NI][4]) {
+    constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 2;
+    static_assert(16 % (R * ROWS_AT_ONCE) == 0, "16 rows are whole rounds");
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    float *staged = reinterpret_cast<float *>(dynamic_shared() + warp * T::STAGED_BYTES);
+    const int64_t row0 = tile_m * T::BM + warp / T::WARPS_N * T::WM;
+    const int64_t col0 = tile_n * T::BN + warp % T::WARPS_N * T::WN;
+
+#pragma unroll 1
+    for (int chunk = 0; chunk < T::MI; chunk++) {
+        /* Accumulators are registers: each is named, none is indexed. */
+#pragma unroll
+        for (int i = 0; i < T::MI; i++)
+            if (i == chunk) mma_stage_rows<T>(staged, acc[i]);
+        __syncwarp();
+#pragma unroll 1
+        for (int first = lane / T::LANES; first < 16; first += R * ROWS_AT_ONCE) {
+            patch<R, 4> x;
+            x.col = col0 + lane % T::LANES * 4;
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                const int row = first + r * ROWS_AT_ONCE;
+                const float4 q =
+                    *reinterpret_cast<const float4 *>(staged + row * T::STAGED_LD + lane % T::LANES * 4);
+                x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
+                x.row[r] = row0 + chunk * 16 + row;
+            }
+            epilogue_finish<T::LANES, R>(args, t, y, p, col0 / T::WN, x);
+        }
+        __syncwarp();
+    }
+}
+
+template <class T>
+__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const void *a, const void *b, void *y,
+                                         void *p, const tensors &t) {
+    const tile_grid grid = {(args.m + T::BM - 1) / T::BM, (args.n + T::BN - 1) / T::BN, args.group_m};
+    const int64_t k_tiles = (args.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
+#pragma unroll 1
+    for (int64_t tile = block_index(); tile < grid.count(); tile += block_count()) {
+        int64_t tile_m, tile_n;
+        grid.at(tile, tile_m, tile_n);
+        mma_copier<T> copier;
+        copier.start(args, a, b, tile_m, tile_n);
+        float acc[T::MI][T::NI][4] = {};
+        mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
+        mma_epilogue<T>(args, t, static_cast<char *>(y) + args.y_offset,
+                        static_cast<char *>(p) + args.p_offset, tile_m, tile_n, acc);
+        __syncthreads();
+    }
+}
+
+} // namespace pave
+
+#define PAVE_KERNEL(NAME, IN, ROUND_B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                \
+    extern "C" __global__ void __launch_bounds__((BM) / (WM) * ((BN) / (WN)) * 32)                       \
+        NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
+             PAVE_TENSOR_PARAMETERS) {                                                                   \
+        pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, ROUND_B, BM, BN, BK, WM, WN, STAGES>>(                \
+            args, a, b, y, p, pave::tensors{PAVE_TENSOR_NAMES});                                         \
+    }
+PAVE_GEMM_MMA_ROWS(PAVE_KERNEL)
+#undef PAVE_KERNEL

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs an epilogue's chain on PV_W consecutive columns of one row. One loop interprets the links, so that its
+ * code is there once; links that PAVE_LINK_MASK leaves out are dead code to the compiler. */
+#ifndef PAVE_KERNELS_OPENCL_CHAIN_H
+#define PAVE_KERNELS_OPENCL_CHAIN_H
+
+#include "prelude.h"
+#include "links.h"
+
+/* The numbers of pave_link_op. */
+#define PV_OP_ADD 1
+#define PV_OP_SUB 2
+#define PV_OP_MUL 3
+#define PV_OP_DIV 4
+#define PV_OP_RELU 5
+#define PV_OP_LEAKY_RELU 6
+#define PV_OP_SIGMOID 7
+#define PV_OP_TANH 8
+#define PV_OP_GELU_ERF 9
+#define PV_OP_GELU_TANH 10
+#define PV_OP_SILU 11
+#define PV_OP_MISH 12
+#define PV_OP_CLAMP 13
+#define PV_OP_HARDSWISH 14
+#define PV_OP_SOFTPLUS 15
+#define PV_OP_ELU 16
+
+#define PV_USES(op) (((PAVE_LINK_MASK >> (op)) & 1u) != 0u)
+#define PV_BINARY_MASK 0x1eu
+
+/* Kernel arguments t0 … t9, as declared and as gathered for the chain. */
+#define PV_TENSOR_ARGS                                                                                        \
+    __global const char *t0, __global const char *t1, __global const char *t2, __global const char *t3,       \
+        __global const char *t4, __global const char *t5, __global const char *t6, __global const char *t7,   \
+        __global const char *t8, __global const char *t9
+#define PV_TENSORS t0, t1, t2, t3, t4, t5, t6, t7, t8, t9
+
+static inline __global const char *pv_pick(int i, PV_TENSOR_ARGS) {
+    return i < 5 ? (i == 0 ? t0 : i == 1 ? t1 : i == 2 ? t2 : i == 3 ? t3 : t4)
+                 : (i == 5 ? t5 : i == 6 ? t6 : i == 7 ? t7 : i == 8 ? t8 : t9);
+}
+
+/* t of a binary link. */
+static inline PV_VT pv_operand(const pave_abi_link *link, __global const char *tensor, long row, long col, int count) {
+    if (link->operand == PAVE_OPERAND_SCALAR) return PV_C(link->a);
+    tensor += link->offset;
+    if (link->operand == PAVE_OPERAND_COLUMN) return PV_C(link->a * pv_load1(tensor, link->type, row * link->ld));
+    int by_row = link->operand == PAVE_OPERAND_ROW;
+    long first = by_row ? col * link->ld : row * link->ld + col;
+    return PV_C(link->a) * pv_load_some(tensor, link->type, first, by_row ? link->ld : 1, count, 0.0f);
+}
+
+static inline PV_VT pv_activation(int op, PV_VT v, PV_VT a, PV_VT b) {
+#define PV_ACTIVATION(ENUM, NAME, EXPR, LIPSCHITZ, REL, ARG) \
+    if (PV_USES(PV_OP_##ENUM) && op == PV_OP_##ENUM) return EXPR;
+    PAVE_ACTIVATIONS(PV_ACTIVATION)
+#undef PV_ACTIVATION
+    return v;
+}
+
+/* Lanes past `count` read nothing and hold nothing of use. */
+static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, long row, long col, int count, PV_VT v,
+                      PV_TENSOR_ARGS) {
+    for (int i = 0; i < link_count; i++) {
+        const pave_abi_link *link = links + i;
+        int op = link->op;
+        if ((PAVE_LINK_MASK & PV_BINARY_MASK) != 0u && op >= PV_OP_ADD && op <= PV_OP_DIV) {
+            PV_VT t = pv_operand(link, pv_pick(i, PV_TENSORS), row, col, count);
+            v = op == PV_OP_ADD ? v + t : op == PV_OP_SUB ? v - t : op == PV_OP_MUL ? v * t : v / t;
+        } else {
+            v = pv_activation(op, v, PV_C(link->a), PV_C(link->b));
+        }
+    }
+    return v;
+}
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ground of every OpenCL kernel: element types in memory to and from float, one at a time or PV_W at a time,
+ * and the words that the formulas of links.h and state.h are written in. OpenCL C 1.2 and no extension, so
+ * fp16 goes through vload_half and vstore_half and bf16 through integers. A source defines PV_W (4, 8 or 16)
+ * before it includes this, or gets 4. */
+#ifndef PAVE_KERNELS_OPENCL_PRELUDE_H
+#define PAVE_KERNELS_OPENCL_PRELUDE_H
+
+#include "abi.h"
+
+#ifndef PV_W
+#define PV_W 4
+#endif
+#define PV_JOIN_(a, b) a##b
+#define PV_JOIN(a, b) PV_JOIN_(a, b)
+#define PV_VT PV_JOIN(float, PV_W)
+#define PV_VI PV_JOIN(int, PV_W)
+#define PV_VU PV_JOIN(uint, PV_W)
+#define PV_VLOAD PV_JOIN(vload, PV_W)
+#define PV_VSTORE PV_JOIN(vstore, PV_W)
+
+#define PV_C(x) ((PV_VT)(x))
+#define PV_EXP exp
+#define PV_EXPM1 expm1
+#define PV_LOG1P log1p
+#define PV_TANH tanh
+#define PV_ERF erf
+#define PV_ABS fabs
+
+#define PV_FN static inline
+#define PV_REAL float
+#define PV_STATE float2
+#define PV_LOG log
+#define PV_MAX fmax
+#define PV_MIN fmin
+#define PV_INF INFINITY
+#define PV_NAN NAN
+#define PV_BIG FLT_MAX
+
+/* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
+#define PV_GROUP ((long)get_group_id(1) * (long)get_num_groups(0) + (long)get_group_id(0))
+#define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1))
+
+/* Round to nearest even on the low bits that `drop` cuts off; a NaN stays one, made quiet so that its mark is
+ * among the bits that are kept. */
+#define PV_DEFINE_ROUND(NAME, UINT, FLOAT, INT)                                       \
+    static inline UINT NAME(FLOAT v, const uint drop) {                                      \
+        UINT u = PV_JOIN(as_, UINT)(v);                                               \
+        UINT rounded = u + (((UINT)(1u) << (drop - 1u)) - (UINT)(1u)) + ((u >> drop) & (UINT)(1u)); \
+        UINT nan = u | (UINT)(0x400000u);                                             \
+        return select(rounded, nan, isnan(v)) >> drop;                                \
+    }
+PV_DEFINE_ROUND(pv_round, PV_VU, PV_VT, PV_VI)
+
+static inline uint pv_round1(float v, const uint drop) {
+    uint u = as_uint(v);
+    uint rounded = u + ((1u << (drop - 1u)) - 1u) + ((u >> drop) & 1u);
+    return (isnan(v) ? u | 0x400000u : rounded) >> drop;
+}
+
+static inline float pv_load1(__global const char *base, int type, long i) {
+    if (type == PAVE_T_F16) return vload_half(i, (__global const half *)base);
+    if (type == PAVE_T_BF16) return as_float((uint)((__global const ushort *)base)[i] << 16);
+    return ((__global const float *)base)[i];
+}
+
+static inline void pv_store1(__global char *base, int type, long i, float v) {
+    if (type == PAVE_T_F16)
+        vstore_half_rte(v, i, (__global half *)base);
+    else if (type == PAVE_T_BF16)
+        ((__global ushort *)base)[i] = (ushort)pv_round1(v, 16);
+    else if (type == PAVE_T_TF32)
+        ((__global uint *)base)[i] = pv_round1(v, 13) << 13;
+    else
+        ((__global float *)base)[i] = v;
+}
+
+/* Four consecutive elements. */
+static inline float4 pv_load4(__global const char *base, int type, long i) {
+    if (type == PAVE_T_F16) return vload_half4(0, (__global const half *)base + i);
+    if (type == PAVE_T_BF16) return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
+    return vload4(0, (__global const float *)base + i);
+}
+
+/* PV_W consecutive elements. */
+static inline PV_VT pv_load(__global const char *base, int type, long i) {
+    if (type == PAVE_T_F16) return PV_JOIN(vload_half, PV_W)(0, (__global const half *)base + i);
+    if (type == PAVE_T_BF16)
+        return PV_JOIN(as_float, PV_W)(PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
+    return PV_VLOAD(0, (__global const float *)base + i);
+}
+
+static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
+    if (type == PAVE_T_F16)
+        PV_JOIN(PV_JOIN(vstore_half, PV_W), _rte)(v, 0, (__global half *)base + i);
+    else if (type == PAVE_T_BF16)
+        PV_VSTORE(PV_JOIN(convert_ushort, PV_W)(pv_round(v, 16)), 0, (__global ushort *)base + i);
+    else if (type == PAVE_T_TF32)
+        PV_VSTORE(pv_round(v, 13) << 13, 0, (__global uint *)base + i);
+    else
+        PV_VSTORE(v, 0, (__global float *)base + i);
+}
+
+/* The first `count` lanes; the others are `rest` and their memory is not touched. Stride in elements. */
+static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count, float rest) {
+    if (count >= PV_W && stride == 1) return pv_load(base, type, i);
+    float lane[PV_W];
+    for (int j = 0; j < PV_W; j++) lane[j] = j < count ? pv_load1(base, type, i + j * stride) : rest;
+    return PV_VLOAD(0, lane);
+}
+
+static inline void pv_store_some(__global char *base, int type, long i, int count, PV_VT v) {
+    if (count >= PV_W) {
+        pv_store(base, type, i, v);
+        return;
+    }
+    float lane[PV_W];
+    PV_VSTORE(v, 0, lane);
+    for (int j = 0; j < count; j++) pv_store1(base, type, i + j, lane[j]);
+}
+
+#endif

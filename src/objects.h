@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The public objects from inside, and the front end's own helpers. Everything that lives longer than a call is
+ * counted: what refers to an object holds a reference, and the last one out frees it. */
+#ifndef PAVE_SRC_OBJECTS_H
+#define PAVE_SRC_OBJECTS_H
+
+#include "src/backend.h"
+#include "src/plan/planner.h"
+#include <pave/pave.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct pave_device {
+    const pave__backend *backend;
+    pave_device_info info;
+    void *native;
+};
+
+typedef struct pave__kernel {
+    const pave__row *row;
+    uint32_t link_mask;
+    void *native;
+    struct pave__kernel *next;
+} pave__kernel;
+
+struct pave_context {
+    atomic_uint refs;
+    pave_device *device;
+    void *native;
+    pthread_mutex_t lock; /* guards the two caches */
+    pave__kernel *kernels;
+    pave_plan *plans; /* newest first, linked by next, each counted once for the cache */
+    size_t plan_count;
+};
+
+struct pave_queue {
+    pave_context *context;
+    void *native;
+    bool profiling;
+    void *workspace; /* grows to the largest a plan asked for; in-order use makes one enough */
+    uint64_t workspace_bytes;
+};
+
+struct pave_event {
+    pave_context *context;
+    void *native;
+    bool profiling;
+};
+
+struct pave_buffer {
+    atomic_uint refs;
+    pave_context *context;
+    void *memory; /* NULL where bytes is 0 */
+    uint64_t bytes;
+};
+
+/* A form of a weight that some plan wanted. */
+typedef struct pave__form {
+    uint8_t type;
+    int64_t ld;
+    pave_buffer *buffer;
+    struct pave__form *next;
+} pave__form;
+
+struct pave_weights {
+    pave_context *context;
+    pave_tensor w; /* its buffer is counted; shape [n, k], strides [ld, 1] */
+    pthread_mutex_t lock;
+    pave__form *forms;
+};
+
+struct pave_plan {
+    atomic_uint refs;
+    pave_plan *next;
+    uint64_t hash;
+    char *forced; /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
+    pave_device_info device;
+    pave__problem problem;
+    pave__plan_data data;
+};
+
+/* One operation ready to run: the caller's tensors by the plan's places. */
+typedef struct pave__job {
+    const pave_tensor *x, *y;
+    const pave_layer *layers; /* problem.layer_count of them */
+} pave__job;
+
+/* Counting. */
+pave_context *pave__context_retain(pave_context *context);
+void pave__context_release(pave_context *context);
+pave_buffer *pave__buffer_retain(pave_buffer *buffer);
+void pave__buffer_release(pave_buffer *buffer);
+void pave__plan_release(pave_plan *plan);
+
+/* The loaded kernel of a row for a set of links, from the context's cache. */
+pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **kernel);
+
+/* The context's plan for a problem, counted for the caller: release it. */
+pave_status pave__plan_get(pave_context *context, const pave__problem *problem, pave_plan **plan);
+/* Checks that a plan given by the user fits the problem. */
+pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
+                             const pave__problem *problem);
+/* Plans a problem on a device description; `forced` may be NULL. */
+pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
+                           pave_plan **plan);
+
+/* Runs a plan. The only caller of a backend's launch. */
+pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
+                         const pave_sync *sync);
+/* One launch outside a plan: packing weights, probing a device. */
+pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
+                              void *const *buffers, size_t buffer_count);
+
+/* The memory of weights in the form a plan wants, made on `queue` at first use. */
+pave_status pave__weights_memory(const pave_weights *weights, pave_queue *queue, int type, int64_t ld,
+                                 void **memory);
+
+/* Brackets an enqueued operation: waits before, an event after. */
+pave_status pave__sync_begin(pave_queue *queue, const pave_sync *sync, pave_event **event);
+pave_status pave__sync_end(pave_queue *queue, const pave_sync *sync, pave_event *event, pave_status status);
+
+/* PAVE_E_INVALID naming variable and value where an environment variable holds no known value. */
+pave_status pave__environment_check(void);
+
+pave__backend_id pave__backend_of(const pave_device_info *device);
+/* Copies `*info` out to a caller whose struct may be older. */
+pave_status pave__info_copy(const pave_device_info *info, pave_device_info *out);
+
+#endif

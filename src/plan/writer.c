@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The bounded writer and the names of the planner's numbers. */
+#include "src/plan/writer.h"
+
+#include "kernels/epilogue/links.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void pave__write(pave__writer *w, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    size_t room = w->length < w->capacity ? w->capacity - w->length : 0;
+    int n = vsnprintf(room ? w->text + w->length : NULL, room, format, args);
+    va_end(args);
+    if (n > 0) w->length += (size_t)n;
+}
+
+static const char *word(const char *const *words, size_t count, int at) {
+    return at >= 0 && (size_t)at < count && words[at] ? words[at] : "?";
+}
+#define WORD(words, at) word(words, sizeof(words) / sizeof(words)[0], at)
+
+const char *pave__type_name(int type) {
+    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32"};
+    return WORD(words, type);
+}
+const char *pave__path_name(int path) {
+    static const char *const words[] = {"fma", "tf32", "f16", "bf16"};
+    return WORD(words, path);
+}
+const char *pave__bound_name(int bound) {
+    static const char *const words[] = {"compute", "l2", "memory", "launch", "latency"};
+    return WORD(words, bound);
+}
+const char *pave__reduction_name(int reduction) {
+    static const char *const words[] = {"none", "logsumexp", "sum", "mean", "max", "min"};
+    return WORD(words, reduction);
+}
+const char *pave__precision_name(int precision) {
+    static const char *const words[] = {"high", "highest", "medium"};
+    return WORD(words, precision);
+}
+const char *pave__op_name(int op) {
+    static const char *const words[] = {NULL, "linear", "reduce", "mlp"};
+    return WORD(words, op);
+}
+const char *pave__place_name(int place) {
+    static const char *const words[] = {"none", "x", "w", "packed", "y", "workspace"};
+    return WORD(words, place);
+}
+const char *pave__family_name(int family) {
+    static const char *const words[] = {"gemm", "reduce", "join", "pack", "peak"};
+    return WORD(words, family);
+}
+const char *pave__why_name(int why) {
+    static const char *const words[] = {"none",   "precision", "type",    "capability", "kind",
+                                        "shared", "threads",   "fuse",    "forced",     "slower",
+                                        "alloc",  "filled",    "backend", "pack",       "grid"};
+    return WORD(words, why);
+}
+
+const char *pave__link_name(int op) {
+    switch (op) {
+    case PAVE_LINK_ADD:
+        return "add";
+    case PAVE_LINK_SUB:
+        return "sub";
+    case PAVE_LINK_MUL:
+        return "mul";
+    case PAVE_LINK_DIV:
+        return "div";
+#define NAME(ENUM, name, expr, lipschitz, rel, arg) \
+    case PAVE_LINK_##ENUM:                          \
+        return #name;
+        PAVE_ACTIVATIONS(NAME)
+#undef NAME
+    default:
+        return "?";
+    }
+}
+
+double pave__peak_share(const pave_device_info *device, const pave__step *step) {
+    double peak = device->flops[step->row->path];
+    if (step->row->family != PAVE__GEMM || peak <= 0 || step->predicted.ns <= 0) return 0;
+    return step->predicted.flops / (step->predicted.ns * 1e-9 * peak);
+}
