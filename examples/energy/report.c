@@ -21,7 +21,7 @@ static const char *const option_names[] = {"--digits", "--not-digits", "--logits
                                            "--labels", "--expected",   "--svg"};
 
 typedef struct run {
-    char device[160], backend[32];
+    char device[160], selector[32];
     double seconds, rows;
 } run;
 
@@ -103,9 +103,9 @@ static int read_run(const char *path, run *ran) {
     json_error_t error;
     json_t *root = json_load_file(path, 0, &error);
     const char *device = json_string_value(json_object_get(root, "device"));
-    const char *backend = json_string_value(json_object_get(root, "backend"));
+    const char *selector = json_string_value(json_object_get(root, "selector"));
     json_t *rows = json_object_get(root, "rows"), *seconds = json_object_get(root, "seconds");
-    int good = device && backend && json_is_number(rows) && json_is_number(seconds);
+    int good = device && selector && json_is_number(rows) && json_is_number(seconds);
     if (!root) {
         fprintf(stderr, "energy-report: %s: %s\n", path, error.text);
     } else if (!good) {
@@ -115,7 +115,7 @@ static int read_run(const char *path, run *ran) {
         good = 0;
     } else {
         snprintf(ran->device, sizeof ran->device, "%s", device);
-        snprintf(ran->backend, sizeof ran->backend, "%s", backend);
+        snprintf(ran->selector, sizeof ran->selector, "%s", selector);
         ran->rows += json_number_value(rows);
         ran->seconds += json_number_value(seconds);
     }
@@ -166,7 +166,7 @@ static int report(const input *in, const char *svg) {
     const array *digits = &in->files[DIGITS], *others = &in->files[NOT_DIGITS];
     double area = auroc(digits, others), right = accuracy(&in->files[LOGITS], &in->files[LABELS]);
     printf("Energy score, %zu digits and %zu inputs that are not\n", digits->rows, others->rows);
-    printf("  %-24s %s (%s)\n", "device", in->ran.device, in->ran.backend);
+    printf("  %-24s %s (%s)\n", "device", in->ran.device, in->ran.selector);
     printf("  %-24s %10.4f s for %.0f rows\n", "time", in->ran.seconds, in->ran.rows);
     int same = compare(in->expected, "accuracy", "accuracy", right);
     same &= compare(in->expected, "AUROC", "auroc", area);
@@ -176,7 +176,7 @@ static int report(const input *in, const char *svg) {
     if (!svg) return same ? 0 : 1;
     char caption[320];
     snprintf(caption, sizeof caption, "AUROC %.4f, accuracy %.1f %%, on %s (%s)", area, 100.0 * right,
-             in->ran.device, in->ran.backend);
+             in->ran.device, in->ran.selector);
     return !picture_write(svg, digits, others, caption) ? 2 : same ? 0 : 1;
 }
 
