@@ -43,7 +43,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--pave", type=pathlib.Path, help="the pave command; without it Pave is left out")
     parser.add_argument("--pave-backend", default="cuda", help="PAVE_BACKEND for it (default: cuda)")
-    parser.add_argument("--triton", type=pathlib.Path, help="file that defines ModelNew; without it Triton is left out")
+    parser.add_argument("--triton", type=pathlib.Path, help="defines ModelNew; without it Triton is left out")
     parser.add_argument("--runs", type=int, default=100, help="timed runs of each, at least 50 (default: 100)")
     parser.add_argument("--m", type=int, default=16384)
     parser.add_argument("--k", type=int, default=2048)
@@ -75,13 +75,13 @@ def load_triton(path, folder):
     target.write_text(text)
     spec = importlib.util.spec_from_file_location("given_triton_model", target)
     module = importlib.util.module_from_spec(spec)
+    sys.modules["given_triton_model"] = module
     spec.loader.exec_module(module)
     return module.ModelNew
 
 
 def set_tf32(on):
-    torch.backends.cuda.matmul.allow_tf32 = on
-    torch.backends.cudnn.allow_tf32 = on
+    torch.set_float32_matmul_precision("high" if on else "highest")
 
 
 def time_ms(function, runs):
@@ -225,8 +225,8 @@ def main():
             torch.cuda.empty_cache()
             table += pave_rows(options, results, want)
     triton_ms = found.get("triton, as given", (None,))[0]
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {options.m}x{options.k} -> {options.hidden} -> "
-          f"{options.n}, float32, median of {options.runs}")
+    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {options.m}x{options.k} -> {options.hidden} "
+          f"-> {options.n}, float32, median of {options.runs}")
     print(f"{'':<34} {'median ms':>10} {'least ms':>10} {'vs Triton':>9} {'max rel err':>11} {'mean':>11}")
     print("\n".join(rows_of(table, triton_ms)))
     if options.json:
@@ -236,6 +236,8 @@ def main():
 
 def pave_rows(options, results, want):
     """Pave's rows of the table: times from its own benchmark, errors from results on this run's data."""
+    if (options.m, options.k, options.hidden, options.n) != (16384, 2048, 4096, 1024):
+        sys.exit("headline.py: pave bench --suite headline has its own shape; leave --m, --k, --hidden and --n alone")
     report = pave(options, "bench", "--suite", "headline")
     for case in report["cases"]:
         precision = case.get("precision")
