@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 WARM_UP = 10
+HEADLINE = (16384, 2048, 4096, 1024)
 
 
 class Reference(nn.Module):
@@ -45,15 +46,15 @@ def arguments():
     parser.add_argument("--pave-backend", default="cuda", help="PAVE_BACKEND for it (default: cuda)")
     parser.add_argument("--triton", type=pathlib.Path, help="defines ModelNew; without it Triton is left out")
     parser.add_argument("--runs", type=int, default=100, help="timed runs of each, at least 50 (default: 100)")
-    parser.add_argument("--m", type=int, default=16384)
-    parser.add_argument("--k", type=int, default=2048)
-    parser.add_argument("--hidden", type=int, default=4096)
-    parser.add_argument("--n", type=int, default=1024)
+    for name, extent in zip(("--m", "--k", "--hidden", "--n"), HEADLINE):
+        parser.add_argument(name, type=int, default=extent)
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--json", type=pathlib.Path, help="also write the table here")
     options = parser.parse_args()
     if options.runs < 50:
         parser.error("--runs: fewer than 50 make no median")
+    if options.pave and (options.m, options.k, options.hidden, options.n) != HEADLINE:
+        parser.error("--pave: its headline is of the default shape; leave --m, --k, --hidden and --n alone")
     for name in ("pave", "triton"):
         path = getattr(options, name)
         if path and not path.is_file():
@@ -236,13 +237,14 @@ def main():
 
 def pave_rows(options, results, want):
     """Pave's rows of the table: times from its own benchmark, errors from results on this run's data."""
-    if (options.m, options.k, options.hidden, options.n) != (16384, 2048, 4096, 1024):
-        sys.exit("headline.py: pave bench --suite headline has its own shape; leave --m, --k, --hidden and --n alone")
-    report = pave(options, "bench", "--suite", "headline")
-    for case in report["cases"]:
-        precision = case.get("precision")
-        errors = error(results[precision], want) if precision in results else (None, None)
-        yield f"pave {options.pave_backend}, {case['name']}", case["median_ns"] / 1e6, case["min_ns"] / 1e6, *errors
+    for precision, result in results.items():
+        report = pave(options, "bench", "--suite", "headline", "--precision", precision, "--runs", options.runs,
+                      "--scale", "1/1")
+        case = report["cases"][0]
+        if [case["m"], case["k"], *case["widths"]] != [options.m, options.k, options.hidden, options.n]:
+            sys.exit("headline.py: pave bench measured another shape")
+        name = f"pave {report['selector']} {precision}"
+        yield name, case["median_ns"] / 1e6, case["min_ns"] / 1e6, *error(result, want)
 
 
 if __name__ == "__main__":
