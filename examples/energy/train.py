@@ -119,7 +119,8 @@ def make_outliers(x, count, rng):
 
 
 def train(x, labels, rng, plain):
-    """Adam with decoupled weight decay and a linearly falling rate; Kingma and Ba 2015, Loshchilov and Hutter 2019."""
+    """Adam with decoupled weight decay and a linearly falling rate: Kingma and Ba 2015, Loshchilov and Hutter
+    2019."""
     model = {"linear1.weight": rng.normal(0, 1 / 4, (HIDDEN, 64)), "linear1.bias": np.zeros(HIDDEN),
              "linear2.weight": rng.normal(0, 1 / HIDDEN ** 0.5, (CLASSES, HIDDEN)),
              "linear2.bias": np.zeros(CLASSES)}
