@@ -18,26 +18,19 @@
 #define KEEPS_TF32 PAVE_HIGH
 #define KEEPS_F16 PAVE_HIGH
 #define KEEPS_BF16 PAVE_HIGH
-#define A_TYPE_TF32 PAVE_T_F32
-#define A_TYPE_F16 PAVE_T_F16
-#define A_TYPE_BF16 PAVE_T_BF16
-#define B_TYPE_TF32_0 PAVE_T_TF32
-#define B_TYPE_TF32_1 PAVE_T_F32
-#define B_TYPE_F16_0 PAVE_T_F16
-#define B_TYPE_BF16_0 PAVE_T_BF16
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
 
-#define MMA(NAME, IN, ROUND_B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
+#define MMA(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__CUDA,                                                               \
      .kind = PAVE_DEVICE_GPU,                                                             \
      .path = PAVE_PATH_##IN,                                                              \
      .precision = KEEPS_##IN,                                                             \
-     .a_type = A_TYPE_##IN,                                                               \
-     .b_type = B_TYPE_##IN##_##ROUND_B,                                                   \
+     .a_type = PAVE_T_##A,                                                               \
+     .b_type = PAVE_T_##B,                                                   \
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = (STAGES),      \
      .threads = ((BM) / (WM)) * ((BN) / (WN)) * 32,                                       \
      .align = 16,                                                                         \

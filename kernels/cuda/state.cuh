@@ -28,6 +28,20 @@
 
 #include <pave/ops.h>
 
+namespace pave {
+
+/* 1 / (1 + exp(-v)) by an exponential that does not overflow and the approximate reciprocal, 1 ulp, of a number
+ * in [1, 2]: no division with its slow path. */
+__device__ __forceinline__ float sigmoid(float v) {
+    const float e = expf(-fabsf(v));
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(1.0f + e));
+    return (v < 0.0f ? e : 1.0f) * inverse;
+}
+
+} // namespace pave
+
+#define PV_SIGMOID pave::sigmoid
 #include "kernels/epilogue/links.h"
 #include "kernels/reduce/state.h"
 

@@ -10,16 +10,20 @@
  *   rel, arg   evaluation error <= 2^-24 (rel |f(v)| + arg |v|), from the functions' documented ulps: exp 3,
  *              tanh 5, erf 16, log1p 2, expm1 3, division 2.5, each ulp at most 2 · 2^-24 relative
  * Words: PV_C(x) constant of v's type; PV_EXP, PV_EXPM1, PV_LOG1P, PV_TANH, PV_ERF, PV_ABS. a and b are of v's type.
+ * A language may define PV_SIGMOID where it has a quicker form of the same accuracy.
  * Softplus is max(v, 0) + log1p(exp(-|v|)), which neither overflows nor loses small values. */
 #ifndef PAVE_KERNELS_EPILOGUE_LINKS_H
 #define PAVE_KERNELS_EPILOGUE_LINKS_H
 
+#ifndef PV_SIGMOID
+#define PV_SIGMOID(v) (PV_C(1.0f) / (PV_C(1.0f) + PV_EXP(-(v))))
+#endif
 #define PV_SOFTPLUS(v) (((v) < PV_C(0.0f) ? PV_C(0.0f) : (v)) + PV_LOG1P(PV_EXP(-PV_ABS(v))))
 
 #define PAVE_ACTIVATIONS(X)                                                                                  \
     X(RELU, relu, (v < PV_C(0.0f) ? PV_C(0.0f) : v), 1, 0, 0)                                                \
     X(LEAKY_RELU, leaky_relu, (v < PV_C(0.0f) ? a * v : v), A, 1, 0)                                         \
-    X(SIGMOID, sigmoid, (PV_C(1.0f) / (PV_C(1.0f) + PV_EXP(-v))), 0.25, 13, 0)                               \
+    X(SIGMOID, sigmoid, PV_SIGMOID(v), 0.25, 13, 0)                               \
     X(TANH, tanh, PV_TANH(v), 1, 10, 0)                                                                      \
     X(GELU_ERF, gelu_erf, (PV_C(0.5f) * v * (PV_C(1.0f) + PV_ERF(v * PV_C(0.70710678118654752f)))), 1.1290,  \
       4, 20)                                                                                                 \
@@ -28,7 +32,7 @@
        (PV_C(1.0f) +                                                                                         \
         PV_TANH(PV_C(0.79788456080286536f) * (v + PV_C(0.044715f) * v * v * v)))),                           \
       1.1290, 4, 12)                                                                                         \
-    X(SILU, silu, (v / (PV_C(1.0f) + PV_EXP(-v))), 1.0999, 13, 0)                                            \
+    X(SILU, silu, (v * PV_SIGMOID(v)), 1.0999, 14, 0)                                            \
     X(MISH, mish, (v * PV_TANH(PV_SOFTPLUS(v))), 1.0885, 24, 0)                                              \
     X(CLAMP, clamp, (v < a ? a : (v > b ? b : v)), 1, 0, 0)                                                  \
     X(HARDSWISH, hardswish,                                                                                  \

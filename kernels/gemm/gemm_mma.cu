@@ -16,9 +16,9 @@
 
 namespace pave {
 
-template <int IN_, int ROUND_B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
+template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
     static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
-    static constexpr bool ROUND_A = IN == PAVE_T_TF32, ROUND_B = ROUND_B_ != 0;
+    static constexpr bool ROUND_A = A_ == PAVE_T_F32, ROUND_B = B_ == PAVE_T_F32;
     static constexpr int BYTES = element_bytes(IN);
     static constexpr int ROW_BYTES = BK_ * BYTES;
     static constexpr int CHUNKS = ROW_BYTES / 16;
@@ -265,11 +265,11 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const void *
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, IN, ROUND_B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                \
+#define PAVE_KERNEL(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                \
     extern "C" __global__ void __launch_bounds__((BM) / (WM) * ((BN) / (WN)) * 32)                       \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
              PAVE_TENSOR_PARAMETERS) {                                                                   \
-        pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, ROUND_B, BM, BN, BK, WM, WN, STAGES>>(                \
+        pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, PAVE_T_##A, PAVE_T_##B, BM, BN, BK, WM, WN, STAGES>>(                \
             args, a, b, y, p, pave::tensors{PAVE_TENSOR_NAMES});                                         \
     }
 PAVE_GEMM_MMA_ROWS(PAVE_KERNEL)

@@ -2,9 +2,8 @@
  * The gemm family's rows. Tiles are defined here and nowhere else: the .cu file instantiates its templates from
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
- * PAVE_GEMM_MMA_ROWS(X): X(name, in, round_b, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   in: TF32 (float32 in memory), F16, BF16.  round_b: 1 where B is plain float32, rounded as fragments load;
- *   0 where B is packed (PAVE_T_TF32) or needs no rounding. A float32 A is always rounded as it loads.
+ * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
+ *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
  *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
@@ -13,13 +12,14 @@
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
-#define PAVE_GEMM_MMA_ROWS(X)                                                             \
-    X(pave_gemm_mma_128x128x32_tf32, TF32, 0, 128, 128, 32, 64, 64, 3, 254, 0.60)         \
-    X(pave_gemm_mma_64x64x32_tf32, TF32, 1, 64, 64, 32, 32, 32, 3, 122, 0.40)             \
-    X(pave_gemm_mma_128x128x32_f16, F16, 0, 128, 128, 32, 64, 64, 4, 250, 0.60)           \
-    X(pave_gemm_mma_64x64x64_f16, F16, 0, 64, 64, 64, 32, 32, 3, 124, 0.40)               \
-    X(pave_gemm_mma_128x128x32_bf16, BF16, 0, 128, 128, 32, 64, 64, 4, 250, 0.60)         \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, 0, 64, 64, 64, 32, 32, 3, 124, 0.40)
+#define PAVE_GEMM_MMA_ROWS(X)                                                                  \
+    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.65)     \
+    X(pave_gemm_mma_128x128x32_f32, TF32, F32, TF32, 128, 128, 32, 64, 64, 3, 254, 0.55)       \
+    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 122, 0.40)            \
+    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 4, 250, 0.60)         \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 124, 0.40)             \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 4, 250, 0.60)     \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 124, 0.40)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
     X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
