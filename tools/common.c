@@ -30,7 +30,7 @@ static void put_clean(const char *text, bool keep_lines) {
         if (c == '\n' && keep_lines) {
             putc('\n', stderr);
         } else if (c == '\n') {
-            fputs("; ", stderr);
+            fputs(p > text && p[-1] == ':' ? " " : "; ", stderr);
             while (p[1] == ' ') p++;
         } else {
             putc(c < 32 || c == 127 ? (c == '\t' ? ' ' : '?') : c, stderr);
