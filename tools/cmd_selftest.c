@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `pave selftest`: forces every kernel that a device can run and holds its results to float64, for users who
+ * doubt a driver. */
+#include "tools/selftest.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: pave selftest [--device SELECTOR] [--quick] [--json]\n\n"
+    "Runs every kernel of the device, forced, at aligned and odd shapes, against float64 on\n"
+    "the host, within the documented error bounds and between guard zones.\n"
+    "'skipped' means that no plan on this device launches the kernel.\n\n"
+    "  --device SELECTOR    as PAVE_BACKEND: auto, cuda[:N], opencl[:WHAT], host\n"
+    "  --quick              fewer shapes\n"
+    "  --json               for programs\n\n"
+    "exit codes: 0 all right, 1 a kernel failed, 2 wrong usage, 3 no device, 130 interrupted";
+
+static void check_peak(self_check *check) {
+    pave_device_info info = check->session->info;
+    if (pave_device_measure(check->session->context, &info)) {
+        self_broke(check, "measure");
+    } else if (info.flops[check->row.path] > 0) {
+        check->cases++;
+    } else {
+        self_fail(check, "reached no rate");
+    }
+}
+
+static void check_row(self_check *check) {
+    bool peak = strcmp(check->row.family, "peak") == 0;
+    if (!peak) setenv("PAVE_KERNEL", check->row.name, 1);
+    if (peak)
+        check_peak(check);
+    else if (strcmp(check->row.family, "reduce") == 0)
+        self_check_reduce(check);
+    else
+        self_check_gemm(check);
+    unsetenv("PAVE_KERNEL");
+}
+
+static const char *verdict(const self_check *check) {
+    return check->failure[0] ? "FAILED" : check->cases ? "ok" : "skipped";
+}
+
+static void report(const self_check *check, bool json, json_t *list) {
+    const char *detail = check->failure[0] ? check->failure : check->cases ? "" : check->skipped;
+    if (json) {
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i,s:s}", "kernel", check->row.name, "family",
+                                              check->row.family, "result", verdict(check), "cases",
+                                              check->cases, "detail", detail));
+        return;
+    }
+    printf("%-34s %-7s %3d cases%s%s\n", check->row.name, verdict(check), check->cases, *detail ? ": " : "",
+           detail);
+    fflush(stdout);
+}
+
+static int close_report(const tool_session *session, const int *counts, bool json, json_t *list) {
+    if (json) {
+        json_t *root = json_pack("{s:s,s:s,s:i,s:i,s:i,s:O}", "device", session->info.name, "selector",
+                                 session->info.selector, "ok", counts[0], "failed", counts[1], "skipped",
+                                 counts[2], "kernels", list);
+        if (root) json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        putchar('\n');
+        json_decref(root);
+    } else {
+        printf("%d kernels ok, %d failed, %d skipped on %s (%s)\n", counts[0], counts[1], counts[2],
+               session->info.name, session->info.selector);
+    }
+    return counts[1] || !counts[0] ? TOOL_FAILED : TOOL_OK;
+}
+
+static int run_all(tool_session *session, bool quick, bool json) {
+    json_t *list = json_array();
+    int counts[3] = {0};
+    if (!json)
+        printf("device %s (%s), %s\n", session->info.name, session->info.selector, session->info.driver);
+    for (size_t i = 0;; i++) {
+        self_check check = {.session = session, .quick = quick, .row = {.size = sizeof check.row}};
+        int32_t usable;
+        if (pave_kernel_describe(i, session->device, &check.row, &usable)) break;
+        if (!usable || strcmp(check.row.backend, session->info.backend) != 0) continue;
+        if (tool_interrupted()) {
+            json_decref(list);
+            tool_error("interrupted");
+            return TOOL_INTERRUPTED;
+        }
+        check_row(&check);
+        counts[check.failure[0] ? 1 : check.cases ? 0 : 2]++;
+        report(&check, json, list);
+    }
+    int code = close_report(session, counts, json, list);
+    json_decref(list);
+    return code;
+}
+
+int cmd_selftest(int argc, char **argv) {
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *device = NULL;
+    bool quick = false, json = false;
+    for (int c; (c = tool_option(argc, argv, options)) != -1;) {
+        if (c == '?') return TOOL_USAGE;
+        if (c == 'h') return puts(help), TOOL_OK;
+        if (c == 'd') device = optarg;
+        quick |= c == 'q';
+        json |= c == 'j';
+    }
+    tool_catch_interrupt();
+    tool_session session;
+    int code = tool_open(device, true, &session);
+    if (code) return code;
+    code = run_all(&session, quick, json);
+    tool_close(&session);
+    return code;
+}
