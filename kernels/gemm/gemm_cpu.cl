@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each PAVE_BK
- * of k it transposes its columns' share of B into panels [k][two vectors] in local memory, which is plain
- * cached memory on a CPU; then PAVE_WM rows of A at a time are copied beside it (converted to float, free of strides
- * that alias) and meet every panel in registers. Sums leave the registers every PV_FOLD of k, which
- * shortens the chains of rounding. Few rows do not pay for a transposition: they are dot products along k.
- * Any alignment of whole elements. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats. */
+ * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each
+ * PAVE_BK of k it transposes its columns' share of B into panels [k][two vectors] in local memory, which is
+ * plain cached memory on a CPU; then PAVE_WM rows of A at a time are copied beside it (converted to float,
+ * free of strides that alias) and meet every panel in registers. Sums leave the registers every PV_FOLD of k,
+ * which shortens the chains of rounding. Few rows do not pay for a transposition: they are dot products along
+ * k. Any alignment of whole elements. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats.
+ */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
 #include "chain.h"
@@ -27,7 +28,8 @@
 #endif
 
 /* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
-static inline void pv_micro(__local float *c, __local const float *x, __local const float *w, int count, int first) {
+static inline void pv_micro(__local float *c, __local const float *x, __local const float *w, int count,
+                            int first) {
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
 #define PV_FMA(i)                             \
     {                                         \
@@ -35,26 +37,28 @@ static inline void pv_micro(__local float *c, __local const float *x, __local co
         l##i = fma(v, wl, l##i);              \
         r##i = fma(v, wr, r##i);              \
     }
-#define PV_STEP                                                               \
-    {                                                                         \
-        const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W);          \
-        PV_ROWS(PV_FMA)                                                       \
-        w += PV_NR;                                                           \
-        x++;                                                                  \
+#define PV_STEP                                                      \
+    {                                                                \
+        const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W); \
+        PV_ROWS(PV_FMA)                                              \
+        w += PV_NR;                                                  \
+        x++;                                                         \
     }
-#define PV_KEEP(i)                                                                         \
-    {                                                                                      \
-        __local float *to = c + i * PAVE_BN;                                               \
-        PV_VSTORE(first ? l##i : PV_VLOAD(0, to) + l##i, 0, to);                           \
-        PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W);             \
+#define PV_KEEP(i)                                                             \
+    {                                                                          \
+        __local float *to = c + i * PAVE_BN;                                   \
+        PV_VSTORE(first ? l##i : PV_VLOAD(0, to) + l##i, 0, to);               \
+        PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W); \
     }
     PV_ROWS(PV_ZERO)
+    PV_ROLLED
     for (; count >= 4; count -= 4) {
         PV_STEP
         PV_STEP
         PV_STEP
         PV_STEP
     }
+    PV_ROLLED
     for (; count > 0; count--) PV_STEP
     PV_ROWS(PV_KEEP)
 #undef PV_ZERO
@@ -73,14 +77,17 @@ static inline void pv_turn(__local float *to, float4 r0, float4 r1, float4 r2, f
     vstore4((float4)(c.hi, d.hi), 0, to + 3 * PV_NR);
 }
 
-/* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel. Sixteen k
- * at a time by the caller: a cache line of each row is used up before the next is asked for. */
-static inline void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0, int k1) {
+/* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel.
+ * Sixteen k at a time by the caller: a cache line of each row is used up before the next is asked for. */
+static inline void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0,
+                                int k1) {
     long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
     int k = k0;
+    PV_ROLLED
     for (; k + 4 <= k1; k += 4)
         pv_turn(to + k * PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
                 pv_load4(from, PAVE_B_TYPE, r2 + k), pv_load4(from, PAVE_B_TYPE, r3 + k));
+    PV_ROLLED
     for (; k < k1; k++)
         vstore4((float4)(pv_load1(from, PAVE_B_TYPE, k), pv_load1(from, PAVE_B_TYPE, r1 + k),
                          pv_load1(from, PAVE_B_TYPE, r2 + k), pv_load1(from, PAVE_B_TYPE, r3 + k)),
@@ -107,13 +114,15 @@ static inline void pv_pack_a(__local float *to, __global const char *a, long lda
         int k = 0;
         for (; k + PV_W <= count; k += PV_W)
             PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, to + r * PAVE_BK + k);
+        PV_ROLLED
         for (; k < count; k++) to[r * PAVE_BK + k] = pv_load1(a, PAVE_A_TYPE, from + k);
     }
 }
 
 /* The whole tile's sums over k by panels. */
-static inline void pv_by_panels(__local float *c, __local float *panels, __local float *strip, __global const char *a,
-                         long lda, int rows, __global const char *b, long ldb, int cols, long depth) {
+static inline void pv_by_panels(__local float *c, __local float *panels, __local float *strip,
+                                __global const char *a, long lda, int rows, __global const char *b, long ldb,
+                                int cols, long depth) {
     for (long k0 = 0; k0 < depth; k0 += PAVE_BK) {
         int count = (int)min(depth - k0, (long)PAVE_BK);
         pv_pack_b(panels, b + k0 * PV_WIDTH(PAVE_B_TYPE), ldb, cols, count);
@@ -129,40 +138,29 @@ static inline void pv_by_panels(__local float *c, __local float *panels, __local
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
-static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b, long ldb,
-                    int cols, long depth) {
+static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows,
+                           __global const char *b, long ldb, int cols, long depth) {
 #define PV_FOUR(X) X(0) X(1) X(2) X(3)
-#define PV_PTR(i) \
+#define PV_PTR(i)                                                      \
     long a##i = min(i, rows - 1) * lda, b##i = min(i, cols - 1) * ldb; \
     PV_VT s##i##0 = PV_C(0.0f), s##i##1 = s##i##0, s##i##2 = s##i##0, s##i##3 = s##i##0;
-#define PV_GET(i) const PV_VT w##i = count >= PV_W ? pv_load(b, PAVE_B_TYPE, b##i + k) \
-                                        : pv_load_some(b, PAVE_B_TYPE, b##i + k, 1, count, 0.0f);
-#define PV_MAC(i)                                                                        \
-    {                                                                                    \
-        const PV_VT v = count >= PV_W ? pv_load(a, PAVE_A_TYPE, a##i + k)                \
-                                      : pv_load_some(a, PAVE_A_TYPE, a##i + k, 1, count, 0.0f); \
-        s##i##0 = fma(v, w0, s##i##0);                                                   \
-        s##i##1 = fma(v, w1, s##i##1);                                                   \
-        s##i##2 = fma(v, w2, s##i##2);                                                   \
-        s##i##3 = fma(v, w3, s##i##3);                                                   \
+#define PV_GET(i) const PV_VT w##i = pv_load(b, PAVE_B_TYPE, b##i + k);
+#define PV_MAC(i)                                          \
+    {                                                      \
+        const PV_VT v = pv_load(a, PAVE_A_TYPE, a##i + k); \
+        s##i##0 = fma(v, w0, s##i##0);                     \
+        s##i##1 = fma(v, w1, s##i##1);                     \
+        s##i##2 = fma(v, w2, s##i##2);                     \
+        s##i##3 = fma(v, w3, s##i##3);                     \
     }
-#define PV_PUT(i)                                    \
-    if (i < rows) {                                  \
-        __local float *to = c + i * PAVE_BN;         \
-        to[0] = pv_lanes_fold(2, s##i##0);           \
-        to[1] = pv_lanes_fold(2, s##i##1);           \
-        to[2] = pv_lanes_fold(2, s##i##2);           \
-        to[3] = pv_lanes_fold(2, s##i##3);           \
-    }
+#define PV_PUT(i)                                                                         \
+    vstore4((float4)(pv_lanes_sum(s##i##0), pv_lanes_sum(s##i##1), pv_lanes_sum(s##i##2), \
+                     pv_lanes_sum(s##i##3)),                                              \
+            0, c + i * PAVE_BN);
     PV_FOUR(PV_PTR)
     long k = 0;
-    int count = PV_W;
+    PV_ROLLED
     for (; k + PV_W <= depth; k += PV_W) {
-        PV_FOUR(PV_GET)
-        PV_FOUR(PV_MAC)
-    }
-    count = (int)(depth - k);
-    if (count > 0) {
         PV_FOUR(PV_GET)
         PV_FOUR(PV_MAC)
     }
@@ -172,10 +170,17 @@ static inline void pv_dots(__local float *c, __global const char *a, long lda, i
 #undef PV_GET
 #undef PV_MAC
 #undef PV_PUT
+    PV_ROLLED
+    for (; k < depth; k++) PV_ROLLED
+    for (int i = 0; i < 16; i++) {
+        long r = min(i / 4, rows - 1), n = min(i % 4, cols - 1);
+        __local float *to = c + i / 4 * PAVE_BN + i % 4;
+        *to = fma(pv_load1(a, PAVE_A_TYPE, r * lda + k), pv_load1(b, PAVE_B_TYPE, n * ldb + k), *to);
+    }
 }
 
-static inline void pv_by_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
-                       long ldb, int cols, long depth) {
+static inline void pv_by_dots(__local float *c, __global const char *a, long lda, int rows,
+                              __global const char *b, long ldb, int cols, long depth) {
     for (int n = 0; n < cols; n += 4)
         for (int r = 0; r < rows; r += 4)
             pv_dots(c + r * PAVE_BN + n, a + r * lda * PV_WIDTH(PAVE_A_TYPE), lda, rows - r,
@@ -190,14 +195,14 @@ static inline float2 pv_tile_row_state(int reduce, __local const float *c, int c
     if (reduce == 1) {
         PV_VT sum = PV_C(0.0f);
         for (int n = 0; n < cols; n += PV_W) sum += pv_exp_below(PV_VLOAD(0, c + n) - PV_C(state.x));
-        state.y = pv_lanes_fold(2, sum);
+        state.y = pv_lanes_sum(sum);
     }
     return state;
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
-            __global char *p, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
+    const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
+    __global char *p, PV_TENSOR_ARGS) {
     __local float c[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
     __local float panels[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
     __local float strip[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
@@ -215,12 +220,15 @@ PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const cha
         for (int r = 0; r < rows; r++) {
             for (int n = 0; n < cols; n += PV_W) {
                 int count = min(cols - n, PV_W);
+                PV_ROLLED
+                for (int j = count; j < PV_W; j++) c[r * PAVE_BN + n + j] = 0.0f;
                 PV_VT v = pv_chain(args.links, args.link_count, row0 + r, col0 + n, count,
                                    PV_VLOAD(0, c + r * PAVE_BN + n), PV_TENSORS);
                 if (args.reduce == 0) {
                     pv_store_some(y + args.y_offset, args.y_type, (row0 + r) * args.ldy + col0 + n, count, v);
                 } else {
                     PV_VSTORE(v, 0, c + r * PAVE_BN + n);
+                    PV_ROLLED
                     for (int j = count; j < PV_W; j++) c[r * PAVE_BN + n + j] = pv_identity(args.reduce);
                 }
             }

@@ -35,28 +35,30 @@ template <int IN_, int BM_, int BN_, int BK_, int TM_, int TN_> struct simt_tile
 /* Loads this thread's quads of one operand's k-tile and stores them transposed. */
 template <class T, int PASSES, int WIDTH> struct simt_loader {
     const char *at;
-    int64_t pass_bytes, left; /* left: elements of k from this thread's quad on */
-    int rows, row, quad;
+    int64_t pass_bytes;
+    int rows; /* that exist from this thread's first one on, at most the tile's */
     float kept[PASSES][4];
 
-    __device__ __forceinline__ void start(const void *base, int64_t offset, int64_t ld, int64_t k,
-                                          int64_t extent, int64_t first_row) {
-        row = threadIdx.x / T::QUADS, quad = threadIdx.x % T::QUADS;
+    __device__ static __forceinline__ int row() { return threadIdx.x / T::QUADS; }
+    __device__ static __forceinline__ int quad() { return threadIdx.x % T::QUADS; }
+
+    __device__ __forceinline__ void start(const void *base, int64_t offset, int64_t ld, int64_t extent,
+                                          int64_t first_row) {
         at = static_cast<const char *>(base) + offset +
-             ((first_row + row) * ld + quad * 4) * element_bytes(T::IN);
+             ((first_row + row()) * ld + quad() * 4) * element_bytes(T::IN);
         pass_bytes = ld * (T::PASS_ROWS * element_bytes(T::IN));
-        left = k - quad * 4;
-        const int64_t exist = extent - first_row - row;
+        const int64_t exist = extent - first_row - row();
         rows = static_cast<int>(exist < WIDTH ? exist : WIDTH);
     }
 
-    __device__ __forceinline__ void load() {
-        const int count = left >= 4 ? 4 : left > 0 ? static_cast<int>(left) : 0;
+    /* k_left: elements of k from this k-tile's start on. */
+    __device__ __forceinline__ void load(int64_t k_left) {
+        const int inside = k_left < T::BK ? static_cast<int>(k_left) : T::BK;
+        const int count = inside - quad() * 4;
 #pragma unroll
         for (int i = 0; i < PASSES; i++)
             quad_load(at + i * pass_bytes, T::IN, i * T::PASS_ROWS < rows ? count : 0, kept[i]);
         at += T::BK * element_bytes(T::IN);
-        left -= T::BK;
     }
 
     __device__ __forceinline__ void store(float *tile) const {
@@ -64,7 +66,8 @@ template <class T, int PASSES, int WIDTH> struct simt_loader {
         for (int i = 0; i < PASSES; i++)
 #pragma unroll
             for (int c = 0; c < 4; c++)
-                tile[(quad * 4 + c) * WIDTH + ((i * T::PASS_ROWS + row) ^ T::shift(quad * 4))] = kept[i][c];
+                tile[(quad() * 4 + c) * WIDTH + ((i * T::PASS_ROWS + row()) ^ T::shift(quad() * 4))] =
+                    kept[i][c];
     }
 };
 
@@ -94,20 +97,20 @@ __device__ __forceinline__ void simt_multiply(const float *tile, int ty, int tx,
 }
 
 template <class T, class A, class B>
-__device__ __forceinline__ void simt_main_loop(float *shared, A &a, B &b, int64_t k_tiles, int ty, int tx,
+__device__ __forceinline__ void simt_main_loop(float *shared, A &a, B &b, int64_t k_left, int ty, int tx,
                                                float (&acc)[T::TM][T::TN]) {
-    a.load();
-    b.load();
+    a.load(k_left);
+    b.load(k_left);
     a.store(shared);
     b.store(shared + T::BM * T::BK);
     __syncthreads();
     int used = 0;
 #pragma unroll 1
-    for (; k_tiles > 0; k_tiles--) {
-        const bool more = k_tiles > 1;
+    for (; k_left > 0; k_left -= T::BK) {
+        const bool more = k_left > T::BK;
         if (more) {
-            a.load();
-            b.load();
+            a.load(k_left - T::BK);
+            b.load(k_left - T::BK);
         }
         simt_multiply<T>(shared + used * T::BUFFER, ty, tx, acc);
         used ^= 1;
@@ -162,10 +165,10 @@ __device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const void 
         grid.at(tile, tile_m, tile_n);
         simt_loader<T, T::A_PASSES, T::BM> a_loader;
         simt_loader<T, T::B_PASSES, T::BN> b_loader;
-        a_loader.start(a, args.a_offset, args.lda, args.k, args.m, tile_m * T::BM);
-        b_loader.start(b, args.b_offset, args.ldb, args.k, args.n, tile_n * T::BN);
+        a_loader.start(a, args.a_offset, args.lda, args.m, tile_m * T::BM);
+        b_loader.start(b, args.b_offset, args.ldb, args.n, tile_n * T::BN);
         float acc[T::TM][T::TN] = {};
-        simt_main_loop<T>(shared, a_loader, b_loader, (args.k + T::BK - 1) / T::BK, ty, tx, acc);
+        simt_main_loop<T>(shared, a_loader, b_loader, args.k, ty, tx, acc);
         simt_epilogue<T>(args, t, static_cast<char *>(y) + args.y_offset,
                          static_cast<char *>(p) + args.p_offset, shared, tile_m, tile_n, ty, tx, acc);
     }
@@ -173,8 +176,10 @@ __device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const void 
 
 } // namespace pave
 
+/* Sixteen warps a unit, which bounds the registers to 128. */
 #define PAVE_KERNEL(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                                     \
-    extern "C" __global__ void __launch_bounds__((BM) / (TM) * ((BN) / (TN)))                                \
+    extern "C" __global__ void __launch_bounds__((BM) / (TM) * ((BN) / (TN)),                                \
+                                                 512 / ((BM) / (TM) * ((BN) / (TN))))                        \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p,     \
              PAVE_TENSOR_PARAMETERS) {                                                                       \
         pave::gemm_simt<pave::simt_tile<PAVE_T_##IN, BM, BN, BK, TM, TN>>(args, a, b, y, p,                  \

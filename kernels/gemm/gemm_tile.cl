@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family gemm for any GPU: PAVE_BM × PAVE_BN outputs a group, PAVE_WM (4) × PAVE_WN (4) an item, k by PAVE_BK
+ * Family gemm for any GPU: PAVE_BM × PAVE_BN outputs a group, 4 × 4 an item, k by PAVE_BK
  * through local memory. Both operands lie there as [k][row] with rows padded by 4 floats, so that stores from
  * different rows meet different banks and an item reads its 4 rows at once. Any alignment of whole elements;
  * what is outside the matrices reads as zero. Four consecutive columns an item make stores coalesce. */
@@ -17,13 +17,14 @@
 
 /* Brings rows [first, first + count) of a k-contiguous matrix, columns [k0, k0 + PAVE_BK), to local memory,
  * transposed: four consecutive k an item. */
-static inline void pv_stage(__local float *to, const int ld, const int count, __global const char *from, const int type,
-                     long stride, long first, long rows, long k0, long k) {
+static inline void pv_stage(__local float *to, const int ld, const int count, __global const char *from,
+                            const int type, long stride, long first, long rows, long k0, long k) {
     for (int i = (int)get_local_id(0); i < count * (PAVE_BK / 4); i += PAVE_THREADS) {
         int r = i / (PAVE_BK / 4), c = i % (PAVE_BK / 4) * 4;
         long row = first + r, col = k0 + c;
         float4 v = (float4)(0.0f);
-        if (row < rows && col < k) v = pv_load_some(from, type, row * stride + col, 1, (int)min(k - col, 4L), 0.0f);
+        if (row < rows && col < k)
+            v = pv_load_some(from, type, row * stride + col, 1, (int)min(k - col, 4L), 0.0f);
         to[c * ld + r] = v.s0;
         to[(c + 1) * ld + r] = v.s1;
         to[(c + 2) * ld + r] = v.s2;
@@ -41,9 +42,9 @@ static inline float2 pv_fold4(int reduce, float4 v, int count) {
     return s;
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
-            __global char *p, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
+    const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
+    __global char *p, PV_TENSOR_ARGS) {
     __local float tile_a[PAVE_BK * PV_LDA], tile_b[PAVE_BK * PV_LDB];
     __local float2 states[PAVE_BM * PV_COLS];
     const int item = (int)get_local_id(0), across = item % PV_COLS, down = item / PV_COLS;
@@ -53,8 +54,10 @@ PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const cha
         long row0 = at.x * PAVE_BM, col0 = at.y * PAVE_BN;
         float4 sum[4] = {(float4)(0.0f), (float4)(0.0f), (float4)(0.0f), (float4)(0.0f)};
         for (long k0 = 0; k0 < args.k; k0 += PAVE_BK) {
-            pv_stage(tile_a, PV_LDA, PAVE_BM, a + args.a_offset, PAVE_A_TYPE, args.lda, row0, args.m, k0, args.k);
-            pv_stage(tile_b, PV_LDB, PAVE_BN, b + args.b_offset, PAVE_B_TYPE, args.ldb, col0, args.n, k0, args.k);
+            pv_stage(tile_a, PV_LDA, PAVE_BM, a + args.a_offset, PAVE_A_TYPE, args.lda, row0, args.m, k0,
+                     args.k);
+            pv_stage(tile_b, PV_LDB, PAVE_BN, b + args.b_offset, PAVE_B_TYPE, args.ldb, col0, args.n, k0,
+                     args.k);
             barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll
             for (int kk = 0; kk < PAVE_BK; kk++) {
@@ -83,7 +86,8 @@ PAVE_KERNEL(const pave_abi_gemm args, __global const char *a, __global const cha
             barrier(CLK_LOCAL_MEM_FENCE);
             if (item < PAVE_BM && row0 + item < args.m) {
                 float2 s = states[item * PV_COLS];
-                for (int j = 1; j < PV_COLS; j++) s = pave_state_merge(args.reduce, s, states[item * PV_COLS + j]);
+                for (int j = 1; j < PV_COLS; j++)
+                    s = pave_state_merge(args.reduce, s, states[item * PV_COLS + j]);
                 vstore2(s, (row0 + item) * args.slots + at.y, (__global float *)(p + args.p_offset));
             }
             barrier(CLK_LOCAL_MEM_FENCE);

@@ -22,10 +22,10 @@
     X(pave_gemm_mma_64x64x64_bf16, BF16, 0, 64, 64, 64, 32, 32, 3, 124, 0.40)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
-    X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 161, 0.75) \
-    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 80, 0.30)    \
-    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 64, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 64, 0.40)
+    X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
+    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 95, 0.30)    \
+    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 91, 0.40)    \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 91, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \

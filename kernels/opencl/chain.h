@@ -29,22 +29,32 @@
 #define PV_BINARY_MASK 0x1eu
 
 /* Kernel arguments t0 … t9, as declared and as gathered for the chain. */
-#define PV_TENSOR_ARGS                                                                                        \
-    __global const char *t0, __global const char *t1, __global const char *t2, __global const char *t3,       \
-        __global const char *t4, __global const char *t5, __global const char *t6, __global const char *t7,   \
+#define PV_TENSOR_ARGS                                                                                      \
+    __global const char *t0, __global const char *t1, __global const char *t2, __global const char *t3,     \
+        __global const char *t4, __global const char *t5, __global const char *t6, __global const char *t7, \
         __global const char *t8, __global const char *t9
 #define PV_TENSORS t0, t1, t2, t3, t4, t5, t6, t7, t8, t9
 
 static inline __global const char *pv_pick(int i, PV_TENSOR_ARGS) {
-    return i < 5 ? (i == 0 ? t0 : i == 1 ? t1 : i == 2 ? t2 : i == 3 ? t3 : t4)
-                 : (i == 5 ? t5 : i == 6 ? t6 : i == 7 ? t7 : i == 8 ? t8 : t9);
+    return i < 5 ? (i == 0   ? t0
+                    : i == 1 ? t1
+                    : i == 2 ? t2
+                    : i == 3 ? t3
+                             : t4)
+                 : (i == 5   ? t5
+                    : i == 6 ? t6
+                    : i == 7 ? t7
+                    : i == 8 ? t8
+                             : t9);
 }
 
 /* t of a binary link. */
-static inline PV_VT pv_operand(const pave_abi_link *link, __global const char *tensor, long row, long col, int count) {
+static inline PV_VT pv_operand(const pave_abi_link *link, __global const char *tensor, long row, long col,
+                               int count) {
     if (link->operand == PAVE_OPERAND_SCALAR) return PV_C(link->a);
     tensor += link->offset;
-    if (link->operand == PAVE_OPERAND_COLUMN) return PV_C(link->a * pv_load1(tensor, link->type, row * link->ld));
+    if (link->operand == PAVE_OPERAND_COLUMN)
+        return PV_C(link->a * pv_load1(tensor, link->type, row * link->ld));
     int by_row = link->operand == PAVE_OPERAND_ROW;
     long first = by_row ? col * link->ld : row * link->ld + col;
     return PV_C(link->a) * pv_load_some(tensor, link->type, first, by_row ? link->ld : 1, count, 0.0f);
@@ -59,8 +69,8 @@ static inline PV_VT pv_activation(int op, PV_VT v, PV_VT a, PV_VT b) {
 }
 
 /* Lanes past `count` read nothing and hold nothing of use. */
-static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, long row, long col, int count, PV_VT v,
-                      PV_TENSOR_ARGS) {
+static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, long row, long col, int count,
+                             PV_VT v, PV_TENSOR_ARGS) {
     for (int i = 0; i < link_count; i++) {
         const pave_abi_link *link = links + i;
         int op = link->op;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ground of every OpenCL kernel: element types in memory to and from float, one at a time or PV_W at a time,
- * and the words that the formulas of links.h and state.h are written in. OpenCL C 1.2 and no extension, so
- * fp16 goes through vload_half and vstore_half and bf16 through integers. A source defines PV_W (4, 8 or 16)
- * before it includes this, or gets 4. */
+ * The ground of every OpenCL kernel: element types in memory to and from float, one at a time or PV_W at a
+ * time, and the words that the formulas of links.h and state.h are written in. OpenCL C 1.2 and no extension,
+ * so fp16 goes through vload_half and vstore_half and bf16 through integers. A source defines PV_W (4, 8 or
+ * 16) before it includes this, or gets 4. */
 #ifndef PAVE_KERNELS_OPENCL_PRELUDE_H
 #define PAVE_KERNELS_OPENCL_PRELUDE_H
 
@@ -23,7 +23,7 @@
 #define PV_EXP exp
 #define PV_EXPM1 expm1
 #define PV_LOG1P log1p
-#define PV_TANH tanh
+#define PV_TANH pv_tanh
 #define PV_ERF erf
 #define PV_ABS fabs
 
@@ -37,18 +37,31 @@
 #define PV_NAN NAN
 #define PV_BIG FLT_MAX
 
+/* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time.
+ */
+#if PAVE_THREADS == 1
+#define PV_ROLLED _Pragma("unroll 1")
+#else
+#define PV_ROLLED
+#endif
+
 /* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
 #define PV_GROUP ((long)get_group_id(1) * (long)get_num_groups(0) + (long)get_group_id(0))
 #define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1))
 
+/* Some implementations' tanh stops one ulp short of 1, which gelu_tanh would multiply by an infinite v. */
+static inline PV_VT pv_tanh(PV_VT v) {
+    return fabs(v) > PV_C(9.02f) ? copysign(PV_C(1.0f), v) : tanh(v);
+}
+
 /* Round to nearest even on the low bits that `drop` cuts off; a NaN stays one, made quiet so that its mark is
  * among the bits that are kept. */
-#define PV_DEFINE_ROUND(NAME, UINT, FLOAT, INT)                                       \
-    static inline UINT NAME(FLOAT v, const uint drop) {                                      \
-        UINT u = PV_JOIN(as_, UINT)(v);                                               \
+#define PV_DEFINE_ROUND(NAME, UINT, FLOAT, INT)                                                     \
+    static inline UINT NAME(FLOAT v, const uint drop) {                                             \
+        UINT u = PV_JOIN(as_, UINT)(v);                                                             \
         UINT rounded = u + (((UINT)(1u) << (drop - 1u)) - (UINT)(1u)) + ((u >> drop) & (UINT)(1u)); \
-        UINT nan = u | (UINT)(0x400000u);                                             \
-        return select(rounded, nan, isnan(v)) >> drop;                                \
+        UINT nan = u | (UINT)(0x400000u);                                                           \
+        return select(rounded, nan, isnan(v)) >> drop;                                              \
     }
 PV_DEFINE_ROUND(pv_round, PV_VU, PV_VT, PV_VI)
 
@@ -78,7 +91,8 @@ static inline void pv_store1(__global char *base, int type, long i, float v) {
 /* Four consecutive elements. */
 static inline float4 pv_load4(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return vload_half4(0, (__global const half *)base + i);
-    if (type == PAVE_T_BF16) return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
+    if (type == PAVE_T_BF16)
+        return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
     return vload4(0, (__global const float *)base + i);
 }
 
@@ -86,7 +100,8 @@ static inline float4 pv_load4(__global const char *base, int type, long i) {
 static inline PV_VT pv_load(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return PV_JOIN(vload_half, PV_W)(0, (__global const half *)base + i);
     if (type == PAVE_T_BF16)
-        return PV_JOIN(as_float, PV_W)(PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
+        return PV_JOIN(as_float, PV_W)(
+            PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
     return PV_VLOAD(0, (__global const float *)base + i);
 }
 
@@ -102,9 +117,11 @@ static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
 }
 
 /* The first `count` lanes; the others are `rest` and their memory is not touched. Stride in elements. */
-static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count, float rest) {
+static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count,
+                                 float rest) {
     if (count >= PV_W && stride == 1) return pv_load(base, type, i);
     float lane[PV_W];
+    PV_ROLLED
     for (int j = 0; j < PV_W; j++) lane[j] = j < count ? pv_load1(base, type, i + j * stride) : rest;
     return PV_VLOAD(0, lane);
 }
@@ -116,6 +133,7 @@ static inline void pv_store_some(__global char *base, int type, long i, int coun
     }
     float lane[PV_W];
     PV_VSTORE(v, 0, lane);
+    PV_ROLLED
     for (int j = 0; j < count; j++) pv_store1(base, type, i + j, lane[j]);
 }
 

@@ -7,8 +7,9 @@
 #endif
 #include "prelude.h"
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_pack args, __global const char *x, __global char *y) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_pack args,
+                                                                                    __global const char *x,
+                                                                                    __global char *y) {
     long chunks = (args.cols_out + PAVE_BN - 1) / PAVE_BN;
     x += args.x_offset;
     y += args.y_offset;

@@ -18,8 +18,8 @@
 #define PV_ROUNDS (PV_FLOPS / (2 * 8))
 #endif
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_peak args, __global char *y) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_peak args,
+                                                                                    __global char *y) {
     /* Factors come from the arguments, so that nothing is known when the kernel is compiled. */
     PV_T f = (PV_T)(1.0f - (float)args.reserved), g = (PV_T)((float)args.never * 1e-6f + 1e-9f);
     PV_T c0 = (PV_T)((float)get_global_id(0)), c1 = c0 + (PV_T)(1.0f), c2 = c0 + (PV_T)(2.0f);

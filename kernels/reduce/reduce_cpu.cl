@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family reduce for CPUs: one item a group, a row at a time by vectors. logsumexp takes a stretch of the row that
- * stays in the first-level cache twice, once for its maximum and once for the exponentials. Any type, stride
- * and alignment of whole elements. */
+ * Family reduce for CPUs: one item a group, a row at a time by vectors. logsumexp takes a stretch of the row
+ * that stays in the first-level cache twice, once for its maximum and once for the exponentials. Any type,
+ * stride and alignment of whole elements. */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
 #include "chain.h"
@@ -36,7 +36,7 @@ static inline float pv_stretch_exp(__global const char *x, int type, long from, 
     }
     for (; c < to; c += PV_W)
         s0 += pv_exp_below(pv_load_some(x, type, c, 1, (int)min(to - c, (long)PV_W), -INFINITY) - t);
-    return pv_lanes_fold(2, s0 + s1);
+    return pv_lanes_sum(s0 + s1);
 }
 
 /* The type is a constant at each call, so that no loop above asks for it. */
@@ -46,22 +46,26 @@ static inline float2 pv_row(int reduce, __global const char *x, int type, long c
         long to = min(from + PV_STRETCH, cols);
         float2 t = (float2)(pv_stretch_fold(reduce, x, type, from, to), 0.0f);
         if (reduce == 1) t.y = pv_stretch_exp(x, type, from, to, t.x);
-        s = pave_state_merge(reduce, s, t);
+        s = from == 0 ? t : pave_state_merge(reduce, s, t);
     }
     return s;
 }
 
 static inline float2 pv_row_of(int reduce, __global const char *x, int type, long cols) {
     switch (reduce) {
-    case 1: return pv_row(1, x, type, cols);
-    case 4: return pv_row(4, x, type, cols);
-    case 5: return pv_row(5, x, type, cols);
-    default: return pv_row(2, x, type, cols);
+    case 1:
+        return pv_row(1, x, type, cols);
+    case 4:
+        return pv_row(4, x, type, cols);
+    case 5:
+        return pv_row(5, x, type, cols);
+    default:
+        return pv_row(2, x, type, cols);
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_reduce args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
+    const pave_abi_reduce args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
     int wide = args.x_type == PAVE_T_F16 || args.x_type == PAVE_T_BF16 ? 2 : 4;
     x += args.x_offset;
     y += args.y_offset;

@@ -5,8 +5,8 @@
 #include "chain.h"
 #include "state.h"
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void
-PAVE_KERNEL(const pave_abi_reduce args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
+    const pave_abi_reduce args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
     __local float2 states[PAVE_THREADS];
     int item = (int)get_local_id(0);
     x += args.x_offset;

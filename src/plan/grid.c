@@ -22,7 +22,7 @@ static void grid_gemm(const pave_device_info *device, pave__step *step) {
     int64_t most_x = PAVE__GRID_X_MAX, most_y = PAVE__GRID_Y_MAX;
     if (device->kind == PAVE_DEVICE_CPU) {
         most_x = cpu_groups(device);
-        most_y = most_x / capped(tiles_m, most_x);
+        most_y = pave__div_up(most_x, capped(tiles_m, most_x));
     }
     step->grid[0] = capped(tiles_m, most_x);
     step->grid[1] = capped(tiles_n, most_y);

@@ -17,6 +17,9 @@
 #define TILE_OVERHEAD_K 64
 /* A step of a main loop waits at least this long for its copy, over the copies it keeps in flight. */
 #define STEP_NS 500.0
+/* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
+ * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
+#define SHARED_LANES 0.86
 /* A dependent 16-byte load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
 #define PASS_NS 600.0
 #define ROW_NS 400.0
@@ -74,6 +77,13 @@ static double peak_of(const pave_device_info *device, int path) {
     return fma > 0 ? fma : 1e9 * units_of(device);
 }
 
+/* What a row's main loop is expected to reach. */
+static double sustained_of(const pave_device_info *device, const pave__row *row) {
+    bool shared =
+        row->path == PAVE_PATH_FMA && (device->compute_capability == 86 || device->compute_capability == 89);
+    return peak_of(device, row->path) * row->efficiency * (shared ? SHARED_LANES : 1);
+}
+
 static double ns_over(double amount, double rate) {
     return rate > 0 ? amount / rate * 1e9 : 0;
 }
@@ -81,12 +91,11 @@ static double ns_over(double amount, double rate) {
 /* Memory traffic of A and B for one raster. Tiles run in groups of g row tiles; a group walks all column
  * tiles. The blocks of a wave move through K together, so a wave reads each of its rows and columns once. */
 static double operand_bytes(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
-                            double tiles_m, double tiles_n, double g, double *wave_bytes) {
+                            double tiles_m, double tiles_n, double wave, double g, double *wave_bytes) {
     double a_tile = (double)row->bm * (double)load->k * load->a_bytes;
     double b_tile = (double)row->bn * (double)load->k * load->b_bytes;
     double a_once = (double)load->m * (double)load->k * load->a_bytes;
     double b_once = (double)load->n * (double)load->k * load->b_bytes;
-    double wave = (double)units_of(device) * pave__blocks_per_unit(device, row);
     double tiles = tiles_m * tiles_n;
     if (wave > tiles) wave = tiles;
     if (g > tiles_m) g = tiles_m;
@@ -114,10 +123,11 @@ static double operand_bytes(const pave_device_info *device, const pave__row *row
 int32_t pave__group_m(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load) {
     double tiles_m = (double)pave__div_up(load->m, row->bm), tiles_n = (double)pave__div_up(load->n, row->bn);
     if (tiles_m < 2 || tiles_n < 2 || load->k == 0) return 1;
+    double blocks = (double)units_of(device) * pave__blocks_per_unit(device, row);
     int32_t best = 1;
     double best_bytes = 0, best_wave = 0;
     for (int32_t g = 1; g <= 1024; g *= 2) {
-        double wave, bytes = operand_bytes(device, row, load, tiles_m, tiles_n, g, &wave);
+        double wave, bytes = operand_bytes(device, row, load, tiles_m, tiles_n, blocks, g, &wave);
         if (g == 1 || bytes < best_bytes || (bytes <= best_bytes && wave < best_wave)) {
             best = g;
             best_bytes = bytes;
@@ -149,6 +159,22 @@ static void conclude(const pave_device_info *device, double compute, double late
                                         : PAVE__BOUND_LATENCY;
 }
 
+/* Arithmetic of a gemm with its padding. A GPU's block computes its whole tile, and blocks that share a unit
+ * share its rate, so whole tiles a unit are what counts. A CPU's work-item skips the register tiles that lie
+ * outside. */
+static double gemm_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
+                      double tiles, double sustained) {
+    double units = units_of(device), k = (double)load->k, deep = ceil(tiles / units);
+    if (device->kind == PAVE_DEVICE_GPU) {
+        double bk = row->bk > 0 ? row->bk : 1;
+        double padded_k = ceil(k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
+        return deep * ns_over(2.0 * row->bm * row->bn * padded_k, sustained / units);
+    }
+    int wm = row->wm > 0 ? row->wm : 1, wn = row->wn > 0 ? row->wn : 1;
+    double m = (double)pave__div_up(load->m, wm) * wm, n = (double)pave__div_up(load->n, wn) * wn;
+    return ns_over(2.0 * m * n * k, sustained) * (deep * units / tiles);
+}
+
 pave__prediction pave__model_gemm(const pave_device_info *device, const pave__row *row,
                                   const pave__gemm_load *load, int32_t group_m) {
     pave__prediction p = {0};
@@ -157,18 +183,16 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
     count_waves(device, row, tiles < 9e18 ? tiles_m * tiles_n : INT64_MAX, &p);
     p.flops = 2.0 * (double)load->m * (double)load->n * (double)load->k;
 
-    double units = units_of(device), sustained = peak_of(device, row->path) * row->efficiency;
+    double units = units_of(device), sustained = sustained_of(device, row);
     double bk = row->bk > 0 ? row->bk : 1;
-    double padded_k = ceil((double)load->k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
-    double tile_flops = 2.0 * row->bm * row->bn * padded_k;
-    /* Blocks that share a unit share its rate, so whole tiles a unit are what counts. */
-    double compute = ceil(tiles / units) * ns_over(tile_flops, sustained / units);
+    double compute = gemm_ns(device, row, load, tiles, sustained);
 
     double wave_bytes;
     double k_bytes = tiles * (double)load->k;
     p.bytes_l2 = k_bytes * row->bm * load->a_bytes + k_bytes * row->bn * load->b_bytes + load->out_bytes;
-    p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + operand_bytes(device, row, load, (double)tiles_m,
-                                                                      (double)tiles_n, group_m, &wave_bytes));
+    p.bytes_memory =
+        fmin(p.bytes_l2, load->out_bytes + operand_bytes(device, row, load, (double)tiles_m, (double)tiles_n,
+                                                         units * p.blocks_per_unit, group_m, &wave_bytes));
     /* A wave that fills few units cannot draw more of the L2 than they ask for; memory they can saturate. */
     double filled = fmin(1.0, tiles / units);
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;

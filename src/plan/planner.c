@@ -243,6 +243,14 @@ static pave_status place_grids(builder *b) {
     return PAVE_OK;
 }
 
+/* Where nothing could be planned, rows that were merely not the forced ones say nothing about why. */
+static void keep_telling_refusals(pave__plan_data *plan) {
+    int32_t kept = 0;
+    for (int32_t i = 0; i < plan->refusal_count; i++)
+        if (plan->refusals[i].why != PAVE__WHY_FORCED) plan->refusals[kept++] = plan->refusals[i];
+    if (kept > 0) plan->refusal_count = kept;
+}
+
 pave_status pave__plan_make(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan) {
@@ -261,6 +269,9 @@ pave_status pave__plan_make(const pave_device_info *device, pave__backend_id bac
     pave_status status = reduces ? emit_reduction(&b, PAVE__REDUCE, x, problem->k, 0) : plan_chain(&b);
     if (status == PAVE_OK) status = place_areas(&b);
     if (status == PAVE_OK) status = place_grids(&b);
-    if (status != PAVE_OK) plan->step_count = 0;
+    if (status != PAVE_OK) {
+        plan->step_count = 0;
+        keep_telling_refusals(plan);
+    }
     return status;
 }

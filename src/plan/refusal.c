@@ -9,8 +9,7 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_PRECISION:
         return snprintf(text, capacity, "keeps only a weaker promise than the one asked for");
     case PAVE__WHY_TYPE:
-        return snprintf(text, capacity,
-                        "its operand type would round an operand more than the promise allows");
+        return snprintf(text, capacity, "has an operand type that would round more than the promise allows");
     case PAVE__WHY_CAPABILITY:
         return snprintf(text, capacity, "needs compute capability %.1f, the device has %.1f", r->need / 10,
                         r->have / 10);
@@ -26,15 +25,16 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_FUSE:
         return snprintf(text, capacity, "cannot fuse the reduction");
     case PAVE__WHY_FORCED:
-        return snprintf(text, capacity, "PAVE_KERNEL names another row of its family");
+        return snprintf(text, capacity, "is not the row that PAVE_KERNEL names for its family");
     case PAVE__WHY_SLOWER:
-        return snprintf(text, capacity, "predicted %.4g us against %.4g us", r->have / 1e3, r->need / 1e3);
+        return snprintf(text, capacity, "is predicted to take %.4g us against %.4g us", r->have / 1e3,
+                        r->need / 1e3);
     case PAVE__WHY_ALLOC:
         return snprintf(text, capacity, "needs %.0f bytes of scratch, the device's largest buffer is %.0f",
                         r->need, r->have);
     case PAVE__WHY_FILLED:
         return snprintf(text, capacity,
-                        "its tile is smaller, and the default tile already reaches %.0f %% of sustained peak "
+                        "has a smaller tile, and the default tile already reaches %.0f %% of sustained peak "
                         "(rule 3: departed from below %.0f %%)",
                         r->have * 100, r->need * 100);
     case PAVE__WHY_BACKEND:

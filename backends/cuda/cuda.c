@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The CUDA backend: contexts, memory, streams, kernels and events by the driver's functions. A context is the
+ * device's primary one, shared with whatever else the process runs on it. */
+#include "backends/cuda/driver.h"
+#include "kernels/embedded.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICES_MAX 64
+/* Above this a kernel must be told how much dynamic shared memory it may be launched with. */
+#define SHARED_BYTES_DEFAULT (48 * 1024)
+#define BUFFERS_MAX 16
+
+static CUdevice devices[DEVICES_MAX];
+
+typedef struct cuda_context {
+    CUdevice device;
+    CUcontext context;
+    pthread_mutex_t lock;
+    CUmodule module;       /* loaded with the first kernel */
+    struct cuda_event *free_events; /* of queues with and without profiling, by kind */
+    struct cuda_event *free_timed;
+} cuda_context;
+
+typedef struct cuda_queue {
+    cuda_context *context;
+    CUstream stream;
+    int profiling;
+} cuda_queue;
+
+/* Events are reused: enqueueing makes none in a steady state. */
+typedef struct cuda_event {
+    cuda_context *context;
+    CUevent begin, end; /* begin: of profiling queues only */
+    struct cuda_event *next;
+} cuda_event;
+
+/* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
+static pave_status enter(cuda_context *c) {
+    return cuda_check(cuda_driver.CtxPushCurrent(c->context), "making the context current");
+}
+
+static void leave(void) {
+    CUcontext popped;
+    cuda_driver.CtxPopCurrent(&popped);
+}
+
+static void probe_device(pave__probe *sink, int index, int version) {
+    pave_device_info info;
+    char what[160], why[256];
+    snprintf(what, sizeof what, "cuda:%d", index);
+    CUresult got = cuda_driver.DeviceGet(&devices[index], index);
+    if (got != CUDA_SUCCESS) {
+        cuda_check(got, "getting a device");
+        pave__probe_refused(sink, what, "%s", pave_last_message());
+        return;
+    }
+    if (cuda_describe(devices[index], index, version, &info, why, sizeof why)) {
+        pave__probe_found(sink, &info, &devices[index]);
+        return;
+    }
+    snprintf(what, sizeof what, "cuda:%d (%.100s)", index, info.name);
+    pave__probe_refused(sink, what, "%s", why);
+}
+
+static void probe(pave__probe *sink) {
+    char why[512];
+    if (!cuda_driver_load(why, sizeof why)) {
+        pave__probe_refused(sink, "cuda", "%s", why);
+        return;
+    }
+    int version = 0, count = 0;
+    pave_status status = cuda_check(cuda_driver.Init(0), "initialising the driver");
+    if (!status) status = cuda_check(cuda_driver.DriverGetVersion(&version), "asking for its version");
+    if (!status) status = cuda_check(cuda_driver.DeviceGetCount(&count), "counting devices");
+    if (status) {
+        pave__probe_refused(sink, "cuda", "%s", pave_last_message());
+        return;
+    }
+    if (count == 0) pave__probe_refused(sink, "cuda", "the driver has no device");
+    for (int i = 0; i < count && i < DEVICES_MAX; i++) probe_device(sink, i, version);
+}
+
+static pave_status context_open(void *native, const pave_device_info *info, void **out) {
+    (void)info;
+    cuda_context *c = calloc(1, sizeof *c);
+    if (!c) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for a context");
+    c->device = *(CUdevice *)native;
+    pave_status status =
+        cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device), "opening the device's context");
+    if (status) {
+        free(c);
+        return status;
+    }
+    pthread_mutex_init(&c->lock, NULL);
+    *out = c;
+    return PAVE_OK;
+}
+
+static void event_destroy(cuda_event *e) {
+    if (e->begin) cuda_driver.EventDestroy(e->begin);
+    if (e->end) cuda_driver.EventDestroy(e->end);
+    free(e);
+}
+
+static void destroy_events(cuda_event *list) {
+    while (list) {
+        cuda_event *next = list->next;
+        event_destroy(list);
+        list = next;
+    }
+}
+
+static void context_close(void *context) {
+    cuda_context *c = context;
+    if (!enter(c)) {
+        destroy_events(c->free_events);
+        destroy_events(c->free_timed);
+        if (c->module) cuda_driver.ModuleUnload(c->module);
+        leave();
+    }
+    cuda_driver.DevicePrimaryCtxRelease(c->device);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* Memory is a CUdeviceptr in a pointer's clothes. */
+static CUdeviceptr pointer_of(void *memory) { return (CUdeviceptr)(uintptr_t)memory; }
+
+static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
+    pave_status status = enter(context);
+    if (status) return status;
+    CUdeviceptr pointer = 0;
+    CUresult result = cuda_driver.MemAlloc(&pointer, bytes);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY) {
+        size_t left = 0, total = 0;
+        cuda_driver.MemGetInfo(&left, &total);
+        status = pave__fail(PAVE_E_DEVICE_MEMORY,
+                            "cuda: no memory for %" PRIu64 " bytes; %zu of %zu are free", bytes, left, total);
+    } else {
+        status = cuda_check(result, "allocating memory");
+    }
+    leave();
+    if (!status) *memory = (void *)(uintptr_t)pointer;
+    return status;
+}
+
+/* The driver waits for work that uses the memory before it takes it back. */
+static void memory_free(void *context, void *memory) {
+    if (enter(context)) return;
+    cuda_driver.MemFree(pointer_of(memory));
+    leave();
+}
+
+static pave_status queue_open(void *context, int profiling, void **out) {
+    cuda_queue *q = calloc(1, sizeof *q);
+    if (!q) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for a queue");
+    q->context = context;
+    q->profiling = profiling;
+    pave_status status = enter(context);
+    if (!status) {
+        status = cuda_check(cuda_driver.StreamCreate(&q->stream, CU_STREAM_NON_BLOCKING), "making a stream");
+        leave();
+    }
+    if (status) {
+        free(q);
+        return status;
+    }
+    *out = q;
+    return PAVE_OK;
+}
+
+static void queue_close(void *queue) {
+    cuda_queue *q = queue;
+    if (!enter(q->context)) {
+        cuda_driver.StreamSynchronize(q->stream);
+        cuda_driver.StreamDestroy(q->stream);
+        leave();
+    }
+    free(q);
+}
+
+static pave_status queue_finish(void *queue) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.StreamSynchronize(q->stream), "waiting for a queue");
+    leave();
+    return status;
+}
+
+static pave_status finish_if(cuda_queue *q, int blocking, pave_status status) {
+    if (!status && blocking)
+        status = cuda_check(cuda_driver.StreamSynchronize(q->stream), "waiting for a transfer");
+    leave();
+    return status;
+}
+
+static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source,
+                                uint64_t bytes, int blocking) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.MemcpyHtoDAsync(pointer_of(memory) + offset, source, bytes, q->stream),
+                        "writing a buffer");
+    return finish_if(q, blocking, status);
+}
+
+static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
+                               int blocking) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.MemcpyDtoHAsync(target, pointer_of(memory) + offset, bytes, q->stream),
+                        "reading a buffer");
+    return finish_if(q, blocking, status);
+}
+
+static CUresult fill_async(CUdeviceptr at, uint64_t bytes, const void *pattern, size_t size, CUstream stream) {
+    uint8_t one;
+    uint16_t two;
+    uint32_t four;
+    switch (size) {
+    case 1: memcpy(&one, pattern, 1); return cuda_driver.MemsetD8Async(at, one, bytes, stream);
+    case 2: memcpy(&two, pattern, 2); return cuda_driver.MemsetD16Async(at, two, bytes / 2, stream);
+    default: memcpy(&four, pattern, 4); return cuda_driver.MemsetD32Async(at, four, bytes / 4, stream);
+    }
+}
+
+static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,
+                               size_t pattern_bytes) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(fill_async(pointer_of(memory) + offset, bytes, pattern, pattern_bytes, q->stream),
+                        "filling a buffer");
+    return finish_if(q, 0, status);
+}
+
+static pave_status copy_memory(void *queue, void *source, uint64_t source_offset, void *target,
+                               uint64_t target_offset, uint64_t bytes) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.MemcpyDtoDAsync(pointer_of(target) + target_offset,
+                                                    pointer_of(source) + source_offset, bytes, q->stream),
+                        "copying a buffer");
+    return finish_if(q, 0, status);
+}
+
+static pave_status load_module(cuda_context *c) {
+    pave_status status = PAVE_OK;
+    pthread_mutex_lock(&c->lock);
+    if (!c->module)
+        status = cuda_check(cuda_driver.ModuleLoadData(&c->module, pave__embedded_fatbin[0].data),
+                            "loading the kernels");
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+static pave_status kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel) {
+    (void)link_mask; /* the kernels read their chain at run time */
+    cuda_context *c = context;
+    char doing[128];
+    CUfunction function = NULL;
+    pave_status status = enter(c);
+    if (status) return status;
+    status = load_module(c);
+    snprintf(doing, sizeof doing, "finding kernel %s", row->name);
+    if (!status) status = cuda_check(cuda_driver.ModuleGetFunction(&function, c->module, row->name), doing);
+    snprintf(doing, sizeof doing, "giving kernel %s %" PRIu32 " bytes of shared memory", row->name,
+             row->shared_bytes);
+    if (!status && row->shared_bytes > SHARED_BYTES_DEFAULT)
+        status = cuda_check(cuda_driver.FuncSetAttribute(function,
+                                                         CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                         (int)row->shared_bytes),
+                            doing);
+    leave();
+    if (!status) *kernel = function;
+    return status;
+}
+
+/* A function belongs to its module. */
+static void kernel_unload(void *context, void *kernel) { (void)context, (void)kernel; }
+
+static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
+    cuda_queue *q = queue;
+    assert(l->buffer_count <= BUFFERS_MAX && l->grid[0] && l->grid[1] && l->grid[2]);
+    assert(l->grid[1] <= 65535 && l->grid[2] <= 65535);
+    CUdeviceptr pointers[BUFFERS_MAX];
+    void *parameters[1 + BUFFERS_MAX];
+    parameters[0] = (void *)l->args;
+    for (size_t i = 0; i < l->buffer_count; i++) {
+        pointers[i] = pointer_of(l->buffers[i]);
+        parameters[1 + i] = &pointers[i];
+    }
+    pave_status status = enter(q->context);
+    if (status) return status;
+    CUresult result = cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0],
+                                               l->block[1], l->block[2], l->shared_bytes, q->stream,
+                                               parameters, NULL);
+    if (result != CUDA_SUCCESS) {
+        char doing[128];
+        snprintf(doing, sizeof doing, "launching %s", l->row->name);
+        status = cuda_check(result, doing);
+    }
+    leave();
+    return status;
+}
+
+static pave_status event_make(cuda_queue *q, cuda_event **out) {
+    cuda_context *c = q->context;
+    cuda_event **list = q->profiling ? &c->free_timed : &c->free_events;
+    pthread_mutex_lock(&c->lock);
+    cuda_event *e = *list;
+    if (e) *list = e->next;
+    pthread_mutex_unlock(&c->lock);
+    if (!e) {
+        e = calloc(1, sizeof *e);
+        if (!e) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for an event");
+        e->context = c;
+        unsigned flags = q->profiling ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING;
+        pave_status status = cuda_check(cuda_driver.EventCreate(&e->end, flags), "making an event");
+        if (!status && q->profiling)
+            status = cuda_check(cuda_driver.EventCreate(&e->begin, flags), "making an event");
+        if (status) {
+            event_destroy(e);
+            return status;
+        }
+    }
+    *out = e;
+    return PAVE_OK;
+}
+
+static void event_free(void *event) {
+    cuda_event *e = event;
+    cuda_context *c = e->context;
+    pthread_mutex_lock(&c->lock);
+    cuda_event **list = e->begin ? &c->free_timed : &c->free_events;
+    e->next = *list;
+    *list = e;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static pave_status event_begin(void *queue, void **out) {
+    cuda_queue *q = queue;
+    cuda_event *e = NULL;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = event_make(q, &e);
+    if (!status && e->begin) {
+        status = cuda_check(cuda_driver.EventRecord(e->begin, q->stream), "recording an event");
+        if (status) event_free(e);
+    }
+    leave();
+    if (!status) *out = e;
+    return status;
+}
+
+static pave_status event_end(void *queue, void *event) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.EventRecord(((cuda_event *)event)->end, q->stream), "recording an event");
+    leave();
+    return status;
+}
+
+static pave_status queue_wait(void *queue, void *event) {
+    cuda_queue *q = queue;
+    pave_status status = enter(q->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.StreamWaitEvent(q->stream, ((cuda_event *)event)->end, 0),
+                        "making a queue wait");
+    leave();
+    return status;
+}
+
+static pave_status event_wait(void *event) {
+    cuda_event *e = event;
+    pave_status status = enter(e->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.EventSynchronize(e->end), "waiting for an event");
+    leave();
+    return status;
+}
+
+static pave_status event_query(void *event) {
+    cuda_event *e = event;
+    pave_status status = enter(e->context);
+    if (status) return status;
+    CUresult result = cuda_driver.EventQuery(e->end);
+    leave();
+    return result == CUDA_ERROR_NOT_READY ? PAVE_E_NOT_READY : cuda_check(result, "asking for an event");
+}
+
+static pave_status event_duration(void *event, uint64_t *ns) {
+    cuda_event *e = event;
+    float ms = 0;
+    pave_status status = enter(e->context);
+    if (status) return status;
+    status = cuda_check(cuda_driver.EventElapsedTime(&ms, e->begin, e->end), "timing an event");
+    leave();
+    *ns = (uint64_t)((double)ms * 1e6);
+    return status;
+}
+
+extern const pave__backend cuda_backend;
+
+const pave__backend cuda_backend = {
+    .name = "cuda",
+    .id = PAVE__CUDA,
+    .probe = probe,
+    .context_open = context_open,
+    .context_close = context_close,
+    .memory_alloc = memory_alloc,
+    .memory_free = memory_free,
+    .queue_open = queue_open,
+    .queue_close = queue_close,
+    .queue_finish = queue_finish,
+    .write = write_memory,
+    .read = read_memory,
+    .fill = fill_memory,
+    .copy = copy_memory,
+    .kernel_load = kernel_load,
+    .kernel_unload = kernel_unload,
+    .launch = launch,
+    .event_begin = event_begin,
+    .event_end = event_end,
+    .queue_wait = queue_wait,
+    .event_wait = event_wait,
+    .event_query = event_query,
+    .event_duration = event_duration,
+    .event_free = event_free,
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Describes CUDA devices to the planner: what the driver tells, and what no driver tells, the rates of the
+ * arithmetic paths a clock and unit, by compute capability. */
+#include "backends/cuda/driver.h"
+
+#include <stdio.h>
+
+#define OLDEST_CAPABILITY 80
+
+/* Operations (multiply-add: 2) a clock and SM, dense, float32 accumulation. Sources: the architectures'
+ * whitepapers (A100, GA102, AD102); for 9.0 what mma.sync reaches in registers on an H100, 317 and 631 TFLOP/s
+ * at 132 SMs and 1.755 GHz, since its other instructions have rows of their own or none. */
+typedef struct rates {
+    int capability;
+    double fma, tf32, half;
+} rates;
+
+static const rates rate_table[] = {
+    {80, 128, 1024, 2048}, {86, 256, 256, 512},   {87, 256, 512, 1024},   {89, 256, 256, 512},
+    {90, 256, 1368, 2724}, {100, 256, 1368, 2724}, {120, 256, 256, 512},
+};
+
+static const rates *rates_of(int capability) {
+    const rates *found = &rate_table[0];
+    for (size_t i = 0; i < sizeof rate_table / sizeof rate_table[0]; i++)
+        if (rate_table[i].capability <= capability) found = &rate_table[i];
+    return found;
+}
+
+static int attribute(CUdevice device, CUdevice_attribute which) {
+    int value = 0;
+    return cuda_driver.DeviceGetAttribute(&value, which, device) == CUDA_SUCCESS ? value : 0;
+}
+
+static void describe_rates(CUdevice device, int capability, pave_device_info *info) {
+    const rates *r = rates_of(capability);
+    double clocks = (double)info->compute_units * attribute(device, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) * 1e3;
+    info->flops[PAVE_PATH_FMA] = clocks * r->fma;
+    info->flops[PAVE_PATH_TF32] = clocks * r->tf32;
+    info->flops[PAVE_PATH_F16] = info->flops[PAVE_PATH_BF16] = clocks * r->half;
+    /* Twice the clock (double data rate) times the bus, in bytes; newer drivers may report neither. */
+    double bus = attribute(device, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
+    double memory = 2.0 * attribute(device, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;
+    info->memory_bytes_per_s = memory > 0 ? memory : 1e12;
+    /* An SM moves 64 bytes a clock from L2 at the most; about two thirds of it were seen in practice. */
+    info->l2_bytes_per_s = clocks * 42;
+    info->launch_ns = 2500;
+}
+
+bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_info *info, char *why,
+                   size_t capacity) {
+    *info = (pave_device_info){.size = sizeof *info, .backend = "cuda", .kind = PAVE_DEVICE_GPU};
+    if (cuda_driver.DeviceGetName(info->name, sizeof info->name, device) != CUDA_SUCCESS)
+        snprintf(info->name, sizeof info->name, "CUDA device %d", index);
+    snprintf(info->selector, sizeof info->selector, "cuda:%d", index);
+    snprintf(info->driver, sizeof info->driver, "CUDA %d.%d", driver_version / 1000,
+             driver_version % 1000 / 10);
+    int capability = 10 * attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+                     attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    if (capability < OLDEST_CAPABILITY) {
+        snprintf(why, capacity, "compute capability %d.%d; the kernels need %d.%d", capability / 10,
+                 capability % 10, OLDEST_CAPABILITY / 10, OLDEST_CAPABILITY % 10);
+        return false;
+    }
+    info->compute_capability = capability;
+    info->compute_units = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    info->threads_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+    info->threads_per_block = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+    info->blocks_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR);
+    info->registers_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR);
+    info->vector_width = attribute(device, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
+    info->shared_bytes_per_unit =
+        (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
+    info->shared_bytes_per_block =
+        (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+    info->l2_bytes = (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
+    size_t bytes = 0;
+    if (cuda_driver.DeviceTotalMem(&bytes, device) != CUDA_SUCCESS) bytes = 0;
+    info->memory_bytes = info->alloc_bytes_max = bytes;
+    describe_rates(device, capability, info);
+    return true;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Program binaries on disk, shared by any number of processes. A file is a header and a payload; it is checked
+ * whole before a driver sees it, since drivers accept damaged binaries in silence. A file appears by renaming
+ * a finished temporary one, so a reader sees all of it or nothing; whatever goes wrong, there is no cache. */
+#include "backends/opencl/driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#define MAGIC "PAVEBIN"
+#define FORMAT 1
+/* More than any kernel of ours makes; a longer file is not one of ours. */
+#define BYTES_MAX (256u << 20)
+
+typedef struct header {
+    char magic[8];
+    uint64_t format, bytes, hash;
+    cl_cache_key key;
+} header;
+
+/* The cache's folder, made if need be; false where there is none. */
+static bool folder(char *path, size_t capacity) {
+    const char *switched = getenv("PAVE_CACHE"), *own = getenv("PAVE_CACHE_DIR");
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (switched && strcmp(switched, "off") == 0) return false;
+    int n;
+    if (own && *own)
+        n = snprintf(path, capacity, "%s", own);
+    else if (xdg && *xdg)
+        n = snprintf(path, capacity, "%s/pave", xdg);
+    else if (home && *home)
+        n = snprintf(path, capacity, "%s/.cache/pave", home);
+    else
+        return false;
+    if (n < 0 || (size_t)n >= capacity) return false;
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        mkdir(path, 0777);
+        *p = '/';
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static bool file_name(cl_cache_key key, char *path, size_t capacity) {
+    char dir[3072];
+    if (!folder(dir, sizeof dir)) return false;
+    int n = snprintf(path, capacity, "%s/%016" PRIx64 "%016" PRIx64 ".bin", dir, key.high, key.low);
+    return n > 0 && (size_t)n < capacity;
+}
+
+static bool trusted(const header *h, cl_cache_key key) {
+    return memcmp(h->magic, MAGIC, sizeof MAGIC) == 0 && h->format == FORMAT && h->key.low == key.low &&
+           h->key.high == key.high && h->bytes > 0 && h->bytes <= BYTES_MAX;
+}
+
+void *cl_cache_read(cl_cache_key key, size_t *bytes) {
+    char path[4096];
+    if (!file_name(key, path, sizeof path)) return NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    header h;
+    void *data = NULL;
+    bool good = fread(&h, sizeof h, 1, file) == 1 && trusted(&h, key);
+    if (good) data = malloc(h.bytes);
+    good = data && fread(data, 1, h.bytes, file) == h.bytes && fgetc(file) == EOF &&
+           XXH3_64bits(data, h.bytes) == h.hash;
+    fclose(file);
+    if (good) {
+        *bytes = h.bytes;
+        return data;
+    }
+    pave__log(PAVE_LOG_INFO, "opencl: cached binary %s is damaged or of another version: built again", path);
+    free(data);
+    return NULL;
+}
+
+static bool write_all(int fd, const void *data, size_t bytes) {
+    const char *p = data;
+    while (bytes) {
+        ssize_t n = write(fd, p, bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        p += n;
+        bytes -= (size_t)n;
+    }
+    return true;
+}
+
+void cl_cache_write(cl_cache_key key, const void *data, size_t bytes) {
+    static atomic_uint serial, warned;
+    char path[4096], temporary[4160];
+    if (bytes == 0 || bytes > BYTES_MAX || !file_name(key, path, sizeof path)) return;
+    snprintf(temporary, sizeof temporary, "%s.%ld.%u.tmp", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+    header h = {.magic = MAGIC, .format = FORMAT, .bytes = bytes, .hash = XXH3_64bits(data, bytes), .key = key};
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write_all(fd, &h, sizeof h) && write_all(fd, data, bytes);
+    if (fd >= 0 && close(fd) != 0) good = false;
+    if (good && rename(temporary, path) == 0) return;
+    if (!atomic_exchange(&warned, 1))
+        pave__log(PAVE_LOG_WARN, "opencl: kernels cannot be cached as %s: %s", path, strerror(errno));
+    if (fd >= 0) unlink(temporary);
+}

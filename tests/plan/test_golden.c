@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Plans of known problems, printed and compared with the files of golden/, byte for byte. With
+ * PAVE_UPDATE_GOLDEN=1 the files are written instead. */
+#include "problems.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define TEXT_MAX (1 << 18)
+#define LSE PAVE_REDUCE_LOGSUMEXP
+
+static const plan_case cases[] = {
+    {.name = "headline",
+     .device = "rtx4090",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096, 1024},
+     .activation = PAVE_LINK_SIGMOID,
+     .reduction = LSE,
+     .packed = 1},
+    {.name = "headline-h100",
+     .device = "h100-sxm",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096, 1024},
+     .activation = PAVE_LINK_SIGMOID,
+     .reduction = LSE,
+     .packed = 1},
+    {.name = "headline-cpu",
+     .device = "cpu-2",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096, 1024},
+     .activation = PAVE_LINK_SIGMOID,
+     .reduction = LSE,
+     .packed = 1},
+    {.name = "headline-highest",
+     .device = "rtx4090",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096, 1024},
+     .activation = PAVE_LINK_SIGMOID,
+     .reduction = LSE,
+     .precision = PAVE_HIGHEST},
+    {.name = "headline-medium",
+     .device = "rtx4090",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096, 1024},
+     .activation = PAVE_LINK_SIGMOID,
+     .reduction = LSE,
+     .precision = PAVE_MEDIUM,
+     .packed = 1},
+    {.name = "linear-4090", .device = "rtx4090", .m = 16384, .k = 2048, .widths = {4096}},
+    {.name = "linear-h100", .device = "h100-sxm", .m = 16384, .k = 2048, .widths = {4096}},
+    {.name = "linear-cpu", .device = "cpu-2", .m = 16384, .k = 2048, .widths = {4096}},
+    {.name = "linear-a100-bf16",
+     .device = "a100-sxm",
+     .m = 16384,
+     .k = 2048,
+     .widths = {4096},
+     .x_type = PAVE_T_BF16,
+     .w_type = PAVE_T_BF16},
+    {.name = "linear-4080-f16",
+     .device = "rtx4080",
+     .m = 4096,
+     .k = 4096,
+     .widths = {4096},
+     .x_type = PAVE_T_F16,
+     .w_type = PAVE_T_F16},
+    {.name = "linear-mixed",
+     .device = "l40s",
+     .m = 4096,
+     .k = 4096,
+     .widths = {4096},
+     .x_type = PAVE_T_BF16,
+     .w_type = PAVE_T_F16},
+    {.name = "logsumexp", .device = "rtx4090", .m = 16384, .k = 1024, .reduction = LSE},
+    {.name = "logsumexp-long", .device = "rtx4090", .m = 64, .k = 1000000, .reduction = LSE},
+    {.name = "logsumexp-tall", .device = "rtx4090", .m = 1000000, .k = 64, .reduction = LSE},
+    {.name = "logsumexp-cpu", .device = "cpu-16", .m = 16384, .k = 1024, .reduction = LSE},
+    {.name = "row", .device = "rtx4090", .m = 1, .k = 4096, .widths = {4096}},
+    {.name = "k-1", .device = "rtx4090", .m = 128, .k = 1, .widths = {4096}},
+    {.name = "k-0", .device = "h200", .m = 128, .k = 0, .widths = {77}, .reduction = LSE},
+    {.name = "odd",
+     .device = "rtx4090",
+     .m = 3001,
+     .k = 1111,
+     .widths = {5003, 7},
+     .activation = PAVE_LINK_RELU,
+     .reduction = PAVE_REDUCE_MEAN},
+    {.name = "forced",
+     .device = "rtx4090",
+     .m = 512,
+     .k = 512,
+     .widths = {512},
+     .packed = 1,
+     .forced = "pave_gemm_mma_64x64x32_tf32"},
+};
+
+static pave__plan_data plan;
+
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    char *text = calloc(1, TEXT_MAX);
+    size_t n = fread(text, 1, TEXT_MAX - 1, file);
+    text[n] = 0;
+    fclose(file);
+    return text;
+}
+
+static void compare(const char *name, const char *suffix, const char *text) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s.%s", PLAN_GOLDEN_DIR, name, suffix);
+    const char *update = getenv("PAVE_UPDATE_GOLDEN");
+    if (update && strcmp(update, "1") == 0) {
+        FILE *file = fopen(path, "wb");
+        assert_non_null(file);
+        fputs(text, file);
+        assert_int_equal(fclose(file), 0);
+        return;
+    }
+    char *golden = read_file(path);
+    if (!golden) fail_msg("%s is missing; PAVE_UPDATE_GOLDEN=1 writes it", path);
+    if (strcmp(golden, text)) {
+        print_error("---- %s differs; now:\n%s\n", path, text);
+        free(golden);
+        fail_msg("%s differs", path);
+    }
+    free(golden);
+}
+
+static void test_golden(void **state) {
+    const plan_case *c = *state;
+    pave__problem *problem = calloc(1, sizeof *problem);
+    assert_int_equal(case_plan(c, problem, &plan), PAVE_OK);
+    const pave_device_info *device = pave__device_named(c->device);
+    char *text = malloc(TEXT_MAX);
+    const char *const suffixes[] = {"txt", "json"};
+    for (int format = PAVE_PLAN_TEXT; format <= PAVE_PLAN_JSON; format++) {
+        long n = pave__plan_text(device, problem, &plan, (pave_plan_format)format, text, TEXT_MAX);
+        assert_true(n > 0 && n < TEXT_MAX);
+        assert_int_equal(strlen(text), n);
+        compare(c->name, suffixes[format], text);
+    }
+    free(text);
+    free(problem);
+}
+
+/* A short buffer gets a terminated prefix, and the length that all of it has. */
+static void test_short_buffer(void **state) {
+    (void)state;
+    pave__problem *problem = calloc(1, sizeof *problem);
+    assert_int_equal(case_plan(&cases[0], problem, &plan), PAVE_OK);
+    const pave_device_info *device = pave__device_named("rtx4090");
+    char *whole = malloc(TEXT_MAX), part[101];
+    for (int format = PAVE_PLAN_TEXT; format <= PAVE_PLAN_JSON; format++) {
+        long n = pave__plan_text(device, problem, &plan, (pave_plan_format)format, whole, TEXT_MAX);
+        memset(part, 'x', sizeof part);
+        assert_int_equal(pave__plan_text(device, problem, &plan, (pave_plan_format)format, part, 100), n);
+        assert_int_equal(strlen(part), 99);
+        assert_memory_equal(part, whole, 99);
+        assert_int_equal(part[100], 'x');
+        assert_int_equal(pave__plan_text(device, problem, &plan, (pave_plan_format)format, NULL, 0), n);
+    }
+    free(whole);
+    free(problem);
+}
+
+int main(void) {
+    enum { COUNT = sizeof cases / sizeof cases[0] };
+    struct CMUnitTest tests[COUNT + 1];
+    for (int i = 0; i < COUNT; i++)
+        tests[i] = (struct CMUnitTest){cases[i].name, test_golden, NULL, NULL, (void *)(uintptr_t)&cases[i]};
+    tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(test_short_buffer);
+    return cmocka_run_group_tests_name("plan-golden", tests, NULL, NULL);
+}
