@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The float64 reference, from the operands as stored, and beside each value the bound of its error. No bound is
+ * measured: each is the formula that follows from what the kernel may do.
+ *
+ * A dot product with operands rounded by rho and an accumulator of unit v:
+ *   |err| <= [(1 + c)(1 + g) - 1] G,   G = sum |x w|,  c = rho_x + rho_w + rho_x rho_w,
+ *   g = p v / (1 - p v),  p = K + 1 + partial sums.    Source: Higham 2002, section 3.1.
+ * A link f with Lipschitz constant L turns (v, E) into L E + 2^-24 (rel (|f| + L E) + arg (|v| + E)), the
+ * constants from the activations' table. Values stored on the way are rounded as operands are. */
+#include "tests/support/support.h"
+
+#include "kernels/epilogue/links.h"
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define U 0x1p-24
+#define ETA 0x1p-126
+
+test_class test_class_of(const pave_kernel_info *row) {
+    test_class how = {.unit = U};
+    if (row->path != PAVE_PATH_FMA) {
+        how.unit = 0x1p-23;
+        how.truncates = true;
+    }
+    if (row->path == PAVE_PATH_TF32) how.rho_tf32 = 0x1p-11;
+    if (row->in_type == PAVE_BF16) how.rho_tf32 = how.rho_f16 = 0x1p-8;
+    return how;
+}
+
+static double rho_of(const test_class *how, pave_dtype type) {
+    return type == PAVE_F32 ? how->rho_tf32 : type == PAVE_F16 ? how->rho_f16 : 0;
+}
+
+double test_activate(pave_link_op op, double v, double a, double b) {
+    switch (op) {
+    case PAVE_LINK_RELU: return isnan(v) ? v : fmax(v, 0);
+    case PAVE_LINK_LEAKY_RELU: return v < 0 ? a * v : v;
+    case PAVE_LINK_SIGMOID: return 1 / (1 + exp(-v));
+    case PAVE_LINK_TANH: return tanh(v);
+    case PAVE_LINK_GELU_ERF: return v / 2 * erfc(-v / sqrt(2));
+    case PAVE_LINK_GELU_TANH: return v / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (v + 0.044715 * pow(v, 3))));
+    case PAVE_LINK_SILU: return v / (1 + exp(-v));
+    case PAVE_LINK_MISH: return v * tanh(log1p(exp(v)));
+    case PAVE_LINK_CLAMP: return isnan(v) ? v : fmin(fmax(v, a), b);
+    case PAVE_LINK_HARDSWISH: return isnan(v) ? v : v * fmin(fmax(v + 3, 0), 6) / 6;
+    case PAVE_LINK_SOFTPLUS: return v > 40 ? v : log1p(exp(v));
+    case PAVE_LINK_ELU: return v < 0 ? a * expm1(v) : v;
+    default: return v;
+    }
+}
+
+/* The table's constants of `op`: Lipschitz, rel, arg. */
+static void constants(pave_link_op op, double a, double *lipschitz, double *rel, double *arg) {
+    const double A = fmax(1, fabs(a));
+    switch (op) {
+#define CASE(ENUM, name, expr, l, r, g)                    \
+    case PAVE_LINK_##ENUM:                                 \
+        *lipschitz = (l), *rel = (r), *arg = (g); break;
+        PAVE_ACTIVATIONS(CASE)
+#undef CASE
+    default: *lipschitz = 1, *rel = *arg = 0;
+    }
+    (void)A;
+}
+
+/* One error through one link; the value is the exact one's. */
+static double carry(pave_link_op op, double v, double t, double f, double a, double e) {
+    double l, rel, arg;
+    switch (op) {
+    case PAVE_LINK_ADD:
+    case PAVE_LINK_SUB: return e + U * (fabs(f) + e) + ETA;
+    case PAVE_LINK_MUL: return e * fabs(t) * (1 + U) + U * fabs(f) + ETA;
+    case PAVE_LINK_DIV: return e / fabs(t) * (1 + 5 * U) + 5 * U * fabs(f) + ETA;
+    default: break;
+    }
+    constants(op, a, &l, &rel, &arg);
+    return l * e + U * (rel * (fabs(f) + l * e) + arg * (fabs(v) + e)) + ETA;
+}
+
+static double operand(const test_link *link, int64_t row, int64_t col) {
+    const test_array *t = link->tensor;
+    if (!t) return link->link.a;
+    return test_array_get(t, t->rows == 1 ? 0 : row, t->cols == 1 ? 0 : col);
+}
+
+static test_value apply(test_value v, pave_link_op op, double t, double a, double b) {
+    double f = op == PAVE_LINK_ADD   ? v.value + t
+               : op == PAVE_LINK_SUB ? v.value - t
+               : op == PAVE_LINK_MUL ? v.value * t
+               : op == PAVE_LINK_DIV ? v.value / t
+                                     : test_activate(op, v.value, a, b);
+    return (test_value){f, carry(op, v.value, t, f, a, v.bound), carry(op, v.value, t, f, a, v.alarm)};
+}
+
+/* A partial sum every 256 products is more than any row's tile makes. */
+static double partials(int64_t k) { return (double)(k / 256 + 1); }
+
+static test_value dot(const test_value *x, double rho_x, const test_array *w, int64_t col,
+                      const test_class *how) {
+    int64_t k = w->cols;
+    double rho_w = rho_of(how, w->type), c = rho_x + rho_w + rho_x * rho_w;
+    double s = 0, g = 0, e = 0, alarm = 0;
+    for (int64_t i = 0; i < k; i++) {
+        double b = w->values[col * k + i];
+        s += x[i].value * b;
+        g += (fabs(x[i].value) + x[i].bound) * fabs(b);
+        e += x[i].bound * fabs(b);
+        alarm += x[i].alarm * fabs(b);
+    }
+    double p = (double)k + 1 + partials(k), gamma = p * how->unit / (1 - p * how->unit);
+    double root = 4 * sqrt(p) * how->unit, eta = (double)k * ETA;
+    double full = ((1 + c) * (1 + gamma) - 1) * g + e + eta;
+    double bar = how->truncates ? full : fmin(full, ((1 + c) * (1 + root) - 1) * g + alarm + eta);
+    return (test_value){s, full, bar};
+}
+
+void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_count, int64_t row,
+                    const test_class *how, test_value *out) {
+    int64_t k = x->cols, most = k;
+    for (size_t i = 0; i < layer_count; i++) most = layers[i].w->rows > most ? layers[i].w->rows : most;
+    test_value *in = calloc((size_t)most + 1, sizeof *in), *mid = calloc((size_t)most + 1, sizeof *mid);
+    if (!in || !mid) abort();
+    for (int64_t i = 0; i < k; i++) in[i] = (test_value){test_array_get(x, row, i), 0, 0};
+    double rho_x = rho_of(how, x->type);
+    for (size_t l = 0; l < layer_count; l++) {
+        const test_layer *layer = &layers[l];
+        int64_t n = layer->w->rows;
+        for (int64_t j = 0; j < n; j++) {
+            test_value v = dot(in, rho_x, layer->w, j, how);
+            if (layer->bias) v = apply(v, PAVE_LINK_ADD, test_array_get(layer->bias, 0, j), 0, 0);
+            for (size_t i = 0; i < layer->link_count; i++)
+                v = apply(v, layer->links[i].link.op, operand(&layer->links[i], row, j), layer->links[i].link.a,
+                          layer->links[i].link.b);
+            mid[j] = v;
+        }
+        for (int64_t j = 0; j < n; j++) in[j] = mid[j];
+        rho_x = how->rho_tf32; /* a float32 on its way to the next layer, or what that layer rounds it to */
+    }
+    for (int64_t j = 0; j < layers[layer_count - 1].w->rows; j++) out[j] = in[j];
+    free(in);
+    free(mid);
+}
+
+/* |err| <= 1.05 (eps_exp + u D + gamma_{n-1}) + eps_log ln S + u |y|, D = sum p_i (max - x_i); eps_exp is exp's
+ * 3 ulp once a term and once a time that the running maximum moves, about log2 n times, and a merge. */
+static test_value logsumexp(const test_value *row, int64_t n) {
+    double top = -INFINITY, sum = 0, d = 0, e = 0, alarm = 0;
+    bool nan = false, inf = false;
+    for (int64_t i = 0; i < n; i++) {
+        nan |= isnan(row[i].value);
+        inf |= row[i].value == INFINITY;
+        top = fmax(top, row[i].value);
+        e = fmax(e, row[i].bound);
+        alarm = fmax(alarm, row[i].alarm);
+    }
+    if (nan) return (test_value){NAN, 0, 0};
+    if (inf || top == -INFINITY) return (test_value){inf ? INFINITY : -INFINITY, 0, 0};
+    for (int64_t i = 0; i < n; i++) sum += exp(row[i].value - top);
+    for (int64_t i = 0; i < n; i++)
+        if (row[i].value != -INFINITY) d += exp(row[i].value - top) / sum * (top - row[i].value);
+    double y = top + log(sum), gamma = (double)(n - 1) * U / (1 - (double)(n - 1) * U);
+    double own = n == 1 ? 0
+                        : 1.05 * (6 * U * (3 + log2((double)n)) + U * d + gamma) + 6 * U * log(sum) + U * fabs(y);
+    return (test_value){y, e + own, alarm + own};
+}
+
+static test_value extreme(const test_value *row, int64_t n, double sign) {
+    test_value r = {-sign * INFINITY, 0, 0};
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(row[i].value)) return (test_value){NAN, 0, 0};
+        if (sign * row[i].value > sign * r.value) r.value = row[i].value;
+        r.bound = fmax(r.bound, row[i].bound);
+        r.alarm = fmax(r.alarm, row[i].alarm);
+    }
+    return r;
+}
+
+test_value test_reduce_row(const test_value *row, int64_t n, pave_reduction reduction) {
+    if (reduction == PAVE_REDUCE_LOGSUMEXP) return logsumexp(row, n);
+    if (reduction == PAVE_REDUCE_MAX) return extreme(row, n, 1);
+    if (reduction == PAVE_REDUCE_MIN) return extreme(row, n, -1);
+    double s = 0, g = 0, e = 0, alarm = 0, gamma = (double)(n + 1) * U / (1 - (double)(n + 1) * U);
+    for (int64_t i = 0; i < n; i++) {
+        s += row[i].value;
+        g += fabs(row[i].value) + row[i].bound;
+        e += row[i].bound;
+        alarm += row[i].alarm;
+    }
+    test_value r = {s, gamma * g + e, gamma * g + alarm};
+    if (reduction == PAVE_REDUCE_SUM) return r;
+    if (!n) return (test_value){NAN, 0, 0};
+    double count = (double)n;
+    return (test_value){s / count, r.bound / count + 6 * U * fabs(s / count),
+                        r.alarm / count + 6 * U * fabs(s / count)};
+}
+
+test_value test_stored(test_value v, pave_dtype type) {
+    double u = test_unit(type), eta = test_eta(type);
+    if (!isfinite(v.value)) return v;
+    double bound = v.bound + u * (fabs(v.value) + v.bound) + eta;
+    return (test_value){v.value, bound, v.alarm + u * (fabs(v.value) + v.alarm) + eta};
+}
+
+bool test_within(double got, double value, double bound) {
+    if (isnan(value)) return isnan(got);
+    if (isinf(value)) return got == value;
+    return fabs(got - value) <= bound; /* false for a NaN and for an infinity */
+}
