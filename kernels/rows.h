@@ -35,7 +35,7 @@ typedef struct pave__row {
     int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
     int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */
     uint32_t shared_bytes;
-    double efficiency; /* share of the path's peak that the main loop reaches on large shapes, measured */
+    double efficiency; /* share of the path's peak that the main loop reaches where nothing else limits it */
     double peak_flops; /* family peak: operations a thread and iteration */
     const char *source; /* OpenCL: name of the embedded source file */
 } pave__row;

@@ -99,7 +99,7 @@ static const plan_case cases[] = {
      .k = 512,
      .widths = {512},
      .packed = 1,
-     .forced = "pave_gemm_mma_64x64x32_tf32"},
+     .forced = "pave_gemm_mma_64x64x32_f32"},
 };
 
 static pave__plan_data plan;

@@ -35,19 +35,19 @@ static void test_refused_for_device(void **state) {
     pave_device_info d = *pave__device_named("rtx4090");
     d.compute_capability = 75;
     assert_int_equal(plan_on(&d, &square), PAVE_E_UNSUPPORTED);
-    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x32_tf32");
+    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x16_tf32");
     assert_int_equal(r->why, PAVE__WHY_CAPABILITY);
     assert_true(r->have == 75 && r->need == 80);
     char text[256];
     int n = pave__refusal_text(r, text, sizeof text);
     assert_int_equal(strlen(text), n);
     assert_string_equal(text,
-                        "pave_gemm_mma_128x128x32_tf32 needs compute capability 8.0, the device has 7.5");
+                        "pave_gemm_mma_128x128x16_tf32 needs compute capability 8.0, the device has 7.5");
 
     d = *pave__device_named("rtx4090");
     d.shared_bytes_per_block = 48 << 10;
     assert_int_equal(plan_on(&d, &square), PAVE_OK);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_SHARED);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f32")->why, PAVE__WHY_SHARED);
 
     d = *pave__device_named("rtx4090");
     d.threads_per_block = 128;
@@ -67,7 +67,7 @@ static void test_promises(void **state) {
     c.precision = PAVE_HIGHEST;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[plan.step_count - 1].row->path, PAVE_PATH_FMA);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_PRECISION);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x16_tf32")->why, PAVE__WHY_PRECISION);
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_bf16")->why, PAVE__WHY_TYPE);
@@ -89,7 +89,7 @@ static void test_hidden_types(void **state) {
     static const struct {
         const char *row;
         int precision, hidden;
-    } wants[] = {{"pave_gemm_mma_128x128x32_tf32", PAVE_HIGH, PAVE_T_TF32},
+    } wants[] = {{"pave_gemm_mma_128x128x16_tf32", PAVE_HIGH, PAVE_T_TF32},
                  {"pave_gemm_simt_128x128x8_f32", PAVE_HIGHEST, PAVE_T_F32},
                  {"pave_gemm_mma_128x128x32_bf16", PAVE_MEDIUM, PAVE_T_BF16}};
     for (int i = 0; i < 3; i++) {
@@ -107,7 +107,7 @@ static void test_hidden_types(void **state) {
 static void test_weights(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_128x128x32_tf32";
+    c.forced = "pave_gemm_mma_128x128x32_f32";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 1);
     assert_int_equal(plan.steps[0].in1.place, PAVE__AT_PACKED);
@@ -117,7 +117,7 @@ static void test_weights(void **state) {
     assert_int_equal(plan.step_count, 2);
     assert_int_equal(plan.steps[0].row->family, PAVE__PACK);
     c.packed = 1;
-    c.forced = "pave_gemm_mma_64x64x32_tf32"; /* rounds B itself: the tensor as it is */
+    c.forced = "pave_gemm_mma_64x64x32_f32"; /* rounds B itself: the tensor as it is */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[0].in1.place, PAVE__AT_W);
     c.k = 1023; /* rows of 4092 bytes: not aligned to 16 */
@@ -130,9 +130,9 @@ static void test_weights(void **state) {
 static void test_forced(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_64x64x32_tf32 , pave_gemm_cpu_12x32_f32,";
+    c.forced = "pave_gemm_mma_64x64x32_f32 , pave_gemm_cpu_12x32_f32,";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_string_equal(plan.steps[0].row->name, "pave_gemm_mma_64x64x32_tf32");
+    assert_string_equal(plan.steps[0].row->name, "pave_gemm_mma_64x64x32_f32");
     assert_int_equal(refusal_of("pave_gemm_simt_128x128x8_f32")->why, PAVE__WHY_FORCED);
     assert_int_equal(refusal_of("pave_gemm_cpu_12x32_f32")->why, PAVE__WHY_BACKEND);
     c.forced = "pave_gemm_cpu_12x32_f32";
