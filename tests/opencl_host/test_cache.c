@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The disk cache of OpenCL program binaries against what happens to files: damage, strangers in a file's place,
- * folders that cannot be written, writers side by side and writers that die. It needs no OpenCL device. */
+ * The disk cache of OpenCL program binaries against what happens to files: damage, strangers in a file's
+ * place, folders that cannot be written, writers side by side and writers that die. It needs no OpenCL
+ * device. */
 #include "backends/opencl/driver.h"
 
 #include <dirent.h>
@@ -119,7 +120,8 @@ static void one_bit_flipped(void **state) {
 
 static void wrong_length(void **state) {
     (void)state;
-    const off_t lengths[] = {0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 1, FILE_BYTES - 1, FILE_BYTES + 1};
+    const off_t lengths[] = {
+        0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 1, FILE_BYTES - 1, FILE_BYTES + 1};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         cl_cache_write(key, payload, PAYLOAD_BYTES);
         assert_int_equal(truncate(file, lengths[i]), 0);
@@ -177,8 +179,8 @@ static void switched_off(void **state) {
     assert_int_equal(clear(), 1);
 }
 
-/* The warning is given once a process: in a child, and before any test that earns it here. A folder below a file
- * cannot be made by any user. */
+/* The warning is given once a process: in a child, and before any test that earns it here. A folder below a
+ * file cannot be made by any user. */
 static void no_folder_to_write(void **state) {
     (void)state;
     char path[256];
@@ -274,11 +276,17 @@ static void loader_of_another_kind(void **state) {
 #define CACHE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        CACHE(no_folder_to_write),  CACHE(write_then_read),   CACHE(one_bit_flipped),
-        CACHE(wrong_length),        CACHE(another_key),       CACHE(folder_in_its_place),
-        CACHE(pipe_in_its_place),   CACHE(switched_off),      CACHE(many_processes),
-        CACHE(killed_writer),       cmocka_unit_test(loader_missing),
-        cmocka_unit_test(loader_of_another_kind)};
+    const struct CMUnitTest tests[] = {CACHE(no_folder_to_write),
+                                       CACHE(write_then_read),
+                                       CACHE(one_bit_flipped),
+                                       CACHE(wrong_length),
+                                       CACHE(another_key),
+                                       CACHE(folder_in_its_place),
+                                       CACHE(pipe_in_its_place),
+                                       CACHE(switched_off),
+                                       CACHE(many_processes),
+                                       CACHE(killed_writer),
+                                       cmocka_unit_test(loader_missing),
+                                       cmocka_unit_test(loader_of_another_kind)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

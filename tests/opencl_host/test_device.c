@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The OpenCL backend through the public interface, on the first OpenCL device there is: events that outlive
- * their queue, the account of memory, and kernels from a cache that was damaged. Skipped where there is none. */
+ * their queue, the account of memory, and kernels from a cache that was damaged. Skipped where there is none.
+ */
 #include <pave/pave.h>
 
 #include <dirent.h>
@@ -57,7 +58,8 @@ static void event_outlives_its_queue(void **state) {
     pave_context_destroy(&context);
 }
 
-/* Drivers overcommit: what is more than the device has is refused all the same, and what is freed is there. */
+/* Drivers overcommit: what is more than the device has is refused all the same, and what is freed is there.
+ */
 static void memory_is_accounted(void **state) {
     (void)state;
     pave_context *context = context_or_skip();
