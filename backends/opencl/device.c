@@ -24,6 +24,17 @@ static void text(cl_device_id device, cl_device_info what, char *out, size_t cap
     snprintf(out, capacity, "%.*s", (int)capacity - 1, long_text);
 }
 
+/* Attributes of an extension are asked for only where it is there: a checking driver reports anything else. */
+static bool has_extension(cl_device_id device, const char *name) {
+    char list[8192] = "";
+    if (cl_driver.clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof list - 1, list, NULL) != CL_SUCCESS)
+        return false;
+    size_t length = strlen(name);
+    for (const char *p = list; (p = strstr(p, name)); p += length)
+        if ((p == list || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0')) return true;
+    return false;
+}
+
 static const char *refuse(cl_device_id device, char *version, size_t capacity) {
     int major = 0, minor = 0;
     text(device, CL_DEVICE_VERSION, version, capacity);
@@ -75,11 +86,13 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
     snprintf(info->driver, sizeof info->driver, "%.60s %.60s", platform_name, driver);
     bool cpu = (number(d, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
     info->kind = cpu ? PAVE_DEVICE_CPU : PAVE_DEVICE_GPU;
-    info->compute_capability = (int32_t)(10 * (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MAJOR) +
-                                         (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MINOR));
+    if (has_extension(d, "cl_nv_device_attribute_query")) {
+        info->compute_capability = (int32_t)(10 * (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MAJOR) +
+                                             (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MINOR));
+        info->registers_per_unit = (int32_t)number(d, NV_REGISTERS_PER_BLOCK);
+    }
     info->compute_units = (int32_t)number(d, CL_DEVICE_MAX_COMPUTE_UNITS);
     info->threads_per_block = (int32_t)number(d, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-    info->registers_per_unit = info->compute_capability ? (int32_t)number(d, NV_REGISTERS_PER_BLOCK) : 0;
     int32_t width = (int32_t)number(d, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
     info->vector_width = !cpu ? 32 : width > NATIVE_WIDTH_MOST ? NATIVE_WIDTH_MOST : width < 1 ? 1 : width;
     info->shared_bytes_per_block = info->shared_bytes_per_unit = number(d, CL_DEVICE_LOCAL_MEM_SIZE);

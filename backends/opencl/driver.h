@@ -20,6 +20,7 @@
     X(clCreateContext)            \
     X(clReleaseContext)           \
     X(clCreateCommandQueue)       \
+    X(clRetainCommandQueue)       \
     X(clReleaseCommandQueue)      \
     X(clCreateBuffer)             \
     X(clReleaseMemObject)         \

@@ -96,19 +96,23 @@ static void options_of(const cl_ctx *c, const pave__row *row, uint32_t link_mask
              row->b_type, link_mask, vector_width(&c->info));
 }
 
-/* Everything that decides the binary. */
-static cl_cache_key key_of(const cl_ctx *c, const char *source_text, const char *options) {
-    char version[256] = "";
+/* Everything that decides the binary; false where it cannot be told, for then there is no key to trust. */
+static bool key_of(const cl_ctx *c, const char *source_text, const char *options, cl_cache_key *key) {
+    char version[256] = "", platform[512] = "";
+    /* The platform's version names the compiler that a driver was built with. */
+    cl_driver.clGetPlatformInfo(c->native.platform, CL_PLATFORM_VERSION, sizeof platform - 1, platform, NULL);
     cl_driver.clGetDeviceInfo(c->native.device, CL_DEVICE_VERSION, sizeof version - 1, version, NULL);
     XXH3_state_t *state = XXH3_createState();
-    if (!state) return (cl_cache_key){0, 0};
+    if (!state) return false;
     XXH3_128bits_reset(state);
-    const char *parts[] = {pave_version(), c->info.name, c->info.driver, version, options, source_text};
+    const char *parts[] = {pave_version(), c->info.name, c->info.driver, platform, version, options,
+                           source_text};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         XXH3_128bits_update(state, parts[i], strlen(parts[i]) + 1);
     XXH128_hash_t hash = XXH3_128bits_digest(state);
     XXH3_freeState(state);
-    return (cl_cache_key){hash.low64, hash.high64};
+    *key = (cl_cache_key){hash.low64, hash.high64};
+    return true;
 }
 
 static cl_program from_cache(const cl_ctx *c, cl_cache_key key, const char *options) {
@@ -119,11 +123,11 @@ static cl_program from_cache(const cl_ctx *c, cl_cache_key key, const char *opti
     cl_program program = cl_driver.clCreateProgramWithBinary(c->context, 1, &c->native.device, &bytes,
                                                              (const unsigned char **)&binary, &loaded, &code);
     free(binary);
-    if (!program || code != CL_SUCCESS) return NULL;
-    if (cl_driver.clBuildProgram(program, 1, &c->native.device, options, NULL, NULL) == CL_SUCCESS)
-        return program;
-    pave__log(PAVE_LOG_INFO, "opencl: the driver refused a cached binary: built again");
-    cl_driver.clReleaseProgram(program);
+    if (program && code == CL_SUCCESS)
+        code = cl_driver.clBuildProgram(program, 1, &c->native.device, options, NULL, NULL);
+    if (program && code == CL_SUCCESS) return program;
+    pave__log(PAVE_LOG_INFO, "opencl: the driver refused a cached binary (%d): built again", (int)code);
+    if (program) cl_driver.clReleaseProgram(program);
     return NULL;
 }
 
@@ -171,12 +175,13 @@ static pave_status load_program(const cl_ctx *c, const pave__row *row, uint32_t 
     char *text = expanded(row->source);
     if (!text) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no source for kernel %s", row->name);
     options_of(c, row, link_mask, options, sizeof options);
-    cl_cache_key key = key_of(c, text, options);
+    cl_cache_key key;
+    bool keyed = key_of(c, text, options, &key);
     pave_status status = PAVE_OK;
-    *out = from_cache(c, key, options);
+    *out = keyed ? from_cache(c, key, options) : NULL;
     if (!*out) {
         status = from_source(c, row, text, options, out);
-        if (!status) to_cache(*out, key);
+        if (!status && keyed) to_cache(*out, key);
     }
     free(text);
     return status;

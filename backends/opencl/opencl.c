@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,8 @@ typedef struct cl_memory {
 /* An event is the first and the last command between begin and end. */
 typedef struct cl_span {
     cl_event first, last;
-    bool flushed;
-    cl_command_queue queue;
+    atomic_bool flushed; /* threads may ask for one event at once */
+    cl_command_queue queue; /* retained: an event outlives its queue */
 } cl_span;
 
 typedef struct cl_queue {
@@ -106,11 +107,12 @@ static void context_close(void *context) {
     free(c);
 }
 
-/* Takes `bytes` of the account; false where they are not there. */
-static bool account(cl_ctx *c, uint64_t bytes) {
+/* Takes `bytes` of the account; false where they are not there. `used` is what was taken before. */
+static bool account(cl_ctx *c, uint64_t bytes, uint64_t *used) {
     pthread_mutex_lock(&c->lock);
     uint64_t total = c->info.memory_bytes;
     bool room = !total || (c->memory_used <= total && bytes <= total - c->memory_used);
+    *used = c->memory_used;
     if (room) c->memory_used += bytes;
     pthread_mutex_unlock(&c->lock);
     return room;
@@ -120,11 +122,12 @@ static pave_status memory_alloc(void *context, uint64_t bytes, void **out) {
     cl_ctx *c = context;
     cl_memory *m = calloc(1, sizeof *m);
     if (!m) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for a buffer's record");
-    if (!account(c, bytes)) {
+    uint64_t used;
+    if (!account(c, bytes, &used)) {
         free(m);
         return pave__fail(PAVE_E_DEVICE_MEMORY,
                           "opencl: no memory for %" PRIu64 " bytes; %" PRIu64 " of %" PRIu64 " are in use", bytes,
-                          c->memory_used, c->info.memory_bytes);
+                          used, c->info.memory_bytes);
     }
     cl_int code;
     m->bytes = bytes;
@@ -277,6 +280,7 @@ static void event_free(void *event) {
     cl_span *s = event;
     if (s->last && s->last != s->first) cl_driver.clReleaseEvent(s->last);
     if (s->first) cl_driver.clReleaseEvent(s->first);
+    cl_driver.clReleaseCommandQueue(s->queue);
     free(s);
 }
 
@@ -284,6 +288,11 @@ static pave_status event_begin(void *queue, void **event) {
     cl_queue *q = queue;
     cl_span *s = calloc(1, sizeof *s);
     if (!s) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for an event");
+    cl_int code = cl_driver.clRetainCommandQueue(q->queue);
+    if (code != CL_SUCCESS) {
+        free(s);
+        return cl_check(code, "keeping a queue for an event");
+    }
     s->queue = q->queue;
     q->span = s;
     *event = s;
@@ -305,8 +314,7 @@ static pave_status event_end(void *queue, void *event) {
 
 /* What is waited for must be on its way to the device. */
 static pave_status flush(cl_span *s) {
-    if (s->flushed) return PAVE_OK;
-    s->flushed = true;
+    if (atomic_exchange(&s->flushed, true)) return PAVE_OK;
     return cl_check(cl_driver.clFlush(s->queue), "flushing a queue");
 }
 
