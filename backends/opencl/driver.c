@@ -65,8 +65,7 @@ static const char *code_name(cl_int code) {
 
 static pave_status status_of(cl_int code) {
     switch (code) {
-    case CL_MEM_OBJECT_ALLOCATION_FAILURE:
-    case CL_OUT_OF_RESOURCES: return PAVE_E_DEVICE_MEMORY;
+    case CL_MEM_OBJECT_ALLOCATION_FAILURE: return PAVE_E_DEVICE_MEMORY;
     case CL_OUT_OF_HOST_MEMORY: return PAVE_E_HOST_MEMORY;
     case CL_BUILD_PROGRAM_FAILURE:
     case CL_INVALID_KERNEL_NAME:
