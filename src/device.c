@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The list of devices, probed once a process, and the grammar of selectors. What a device can do is the
+ * The list of devices, each backend probed once a process when it is first asked for, and the grammar of
+ * selectors. What a device can do is the
  * backends' to say; which one is taken is decided here. */
 #include "src/objects.h"
 
@@ -21,7 +22,8 @@ struct pave__probe {
     const pave__backend *backend;
 };
 
-static pthread_once_t probed = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows; devices stay where they are */
+static uint32_t probed;                                  /* bit per index in pave__backends */
 static pave_device devices[DEVICES_MAX];
 static size_t device_count;
 static refusal refusals[REFUSALS_MAX];
@@ -50,10 +52,13 @@ void pave__probe_refused(pave__probe *probe, const char *what, const char *forma
     va_end(list);
 }
 
-static void probe_all(void) {
+/* Loads the drivers of the backend of that name, or of all where it is NULL. */
+static void probe(const char *name) {
     for (size_t i = 0; pave__backends[i]; i++) {
-        pave__probe probe = {pave__backends[i]};
-        pave__backends[i]->probe(&probe);
+        if ((name && strcmp(pave__backends[i]->name, name) != 0) || probed >> i & 1) continue;
+        probed |= 1u << i;
+        pave__probe sink = {pave__backends[i]};
+        pave__backends[i]->probe(&sink);
     }
 }
 
@@ -83,12 +88,16 @@ pave_status pave_device_list(const char *backend, size_t capacity, pave_device *
     if (capacity && !out) return pave__fail(PAVE_E_INVALID, "devices is NULL with capacity %zu", capacity);
     if (backend && !known_backend(backend))
         return pave__fail(PAVE_E_INVALID, "backend \"%s\" is none of cuda, opencl, host", backend);
-    pthread_once(&probed, probe_all);
-    for (size_t i = 0; i < device_count; i++) {
-        if (backend && strcmp(devices[i].backend->name, backend) != 0) continue;
-        if (*count < capacity) out[*count] = &devices[i];
-        ++*count;
-    }
+    pthread_mutex_lock(&lock);
+    probe(backend);
+    for (size_t b = 0; pave__backends[b]; b++)
+        for (size_t i = 0; i < device_count; i++) {
+            if (devices[i].backend != pave__backends[b]) continue;
+            if (backend && strcmp(pave__backends[b]->name, backend) != 0) continue;
+            if (*count < capacity) out[*count] = &devices[i];
+            ++*count;
+        }
+    pthread_mutex_unlock(&lock);
     return PAVE_OK;
 }
 
@@ -122,11 +131,13 @@ static void put_candidates(writer *w) {
 
 pave_status pave_device_report(char *text, size_t capacity, size_t *needed) {
     if (capacity && !text) return pave__fail(PAVE_E_INVALID, "text is NULL with capacity %zu", capacity);
-    pthread_once(&probed, probe_all);
     if (capacity) text[0] = '\0';
     writer w = {text, capacity, 0};
+    pthread_mutex_lock(&lock);
+    probe(NULL);
     put(&w, "devices and refusals:");
     put_candidates(&w);
+    pthread_mutex_unlock(&lock);
     if (needed) *needed = w.used;
     return PAVE_OK;
 }
@@ -134,11 +145,13 @@ pave_status pave_device_report(char *text, size_t capacity, size_t *needed) {
 static pave_status not_found(const char *selector, const char *why) {
     char list[4096] = "";
     writer w = {list, sizeof list, 0};
+    probe(NULL);
     put_candidates(&w);
     return pave__fail(PAVE_E_NOT_FOUND, "no device for \"%s\": %s; candidates:%s", selector, why, list);
 }
 
 static pave_device *first(const char *backend, int kind) {
+    probe(backend);
     for (size_t i = 0; i < device_count; i++)
         if (strcmp(devices[i].backend->name, backend) == 0 && (!kind || (int)devices[i].info.kind == kind))
             return &devices[i];
@@ -159,6 +172,7 @@ static pave_device *first_opencl(void) {
 
 /* WHAT of opencl:WHAT. An index never names a part of a name, so that a missing one is no surprise. */
 static pave_device *find_opencl(const char *what) {
+    probe("opencl");
     if (strcmp(what, "cpu") == 0) return first("opencl", PAVE_DEVICE_CPU);
     if (strcmp(what, "gpu") == 0) return first("opencl", PAVE_DEVICE_GPU);
     bool index = what[strspn(what, "0123456789.")] == '\0';
@@ -172,7 +186,8 @@ static pave_device *find_opencl(const char *what) {
     return NULL;
 }
 
-static pave_device *find_exact(const char *selector) {
+static pave_device *find_cuda(const char *selector) {
+    probe("cuda");
     for (size_t i = 0; i < device_count; i++)
         if (strcmp(devices[i].info.selector, selector) == 0) return &devices[i];
     return NULL;
@@ -189,11 +204,24 @@ static pave_device *resolve(const char *s, bool *form) {
     }
     if (strcmp(s, "host") == 0) return first("host", 0);
     if (strcmp(s, "cuda") == 0) return first("cuda", 0);
-    if (strncmp(s, "cuda:", 5) == 0 && is_number(s + 5)) return find_exact(s);
+    if (strncmp(s, "cuda:", 5) == 0 && is_number(s + 5)) return find_cuda(s);
     if (strcmp(s, "opencl") == 0) return first_opencl();
     if (strncmp(s, "opencl:", 7) == 0 && s[7]) return find_opencl(s + 7);
     *form = false;
     return NULL;
+}
+
+static pave_status open_locked(const char *selector, const char *origin, pave_device **device) {
+    bool form;
+    *device = resolve(selector, &form);
+    if (!form)
+        return pave__fail(PAVE_E_INVALID,
+                          "%s: \"%s\" is none of auto, cuda, cuda:N, opencl, opencl:WHAT, host", origin,
+                          selector);
+    if (*device) return PAVE_OK;
+    return not_found(selector, strcmp(selector, "auto") == 0
+                                   ? "neither cuda nor opencl has one, and host is taken only by name"
+                                   : "none matches");
 }
 
 pave_status pave_device_open(const char *selector, pave_device **device) {
@@ -207,19 +235,10 @@ pave_status pave_device_open(const char *selector, pave_device **device) {
         origin = "PAVE_BACKEND";
     }
     if (!selector || !*selector) selector = "auto";
-    pthread_once(&probed, probe_all);
-    bool form;
-    pave_device *found = resolve(selector, &form);
-    if (!form)
-        return pave__fail(PAVE_E_INVALID,
-                          "%s: \"%s\" is none of auto, cuda, cuda:N, opencl, opencl:WHAT, host", origin,
-                          selector);
-    if (!found)
-        return not_found(selector, strcmp(selector, "auto") == 0
-                                       ? "neither cuda nor opencl has one, and host is taken only by name"
-                                       : "none matches");
-    *device = found;
-    return PAVE_OK;
+    pthread_mutex_lock(&lock);
+    status = open_locked(selector, origin, device);
+    pthread_mutex_unlock(&lock);
+    return status;
 }
 
 pave_status pave__info_copy(const pave_device_info *info, pave_device_info *out) {

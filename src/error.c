@@ -115,5 +115,8 @@ pave_status pave__environment_check(void) {
     const char *value = getenv("PAVE_LOG");
     if (value && *value && level_of(value) < 0)
         return pave__fail(PAVE_E_INVALID, "PAVE_LOG: \"%s\" is none of none, error, warn, info, debug", value);
+    value = getenv("PAVE_CACHE");
+    if (value && *value && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        return pave__fail(PAVE_E_INVALID, "PAVE_CACHE: \"%s\" is neither on nor off", value);
     return PAVE_OK;
 }
