@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Native handles in and out: whose object it is is checked here; whether a handle is good only its backend can say.
- * Handles travel as 64 bits, so that no driver's types are needed. */
+ * Native handles in and out: whose object it is is checked here; whether a handle is good only its backend
+ * can say. Handles travel as 64 bits, so that no driver's types are needed. */
 #include "src/objects.h"
 #include <pave/cuda.h>
 #include <pave/opencl.h>
@@ -8,8 +8,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static uint64_t bits_of(const void *handle) { return (uint64_t)(uintptr_t)handle; }
-static void *handle_of(uint64_t bits) { return (void *)(uintptr_t)bits; }
+static uint64_t bits_of(const void *handle) {
+    return (uint64_t)(uintptr_t)handle;
+}
+static void *handle_of(uint64_t bits) {
+    return (void *)(uintptr_t)bits;
+}
 
 /* `name` is the argument that led to the context. */
 static pave_status check_backend(const pave_context *context, const char *name, pave__backend_id wanted) {
@@ -19,8 +23,8 @@ static pave_status check_backend(const pave_context *context, const char *name, 
                       backend->name);
 }
 
-static pave_status buffer_wrap(pave_context *context, pave__backend_id wanted, const char *name, uint64_t handle,
-                               uint64_t bytes, pave_buffer **out) {
+static pave_status buffer_wrap(pave_context *context, pave__backend_id wanted, const char *name,
+                               uint64_t handle, uint64_t bytes, pave_buffer **out) {
     if (!out) return pave__fail(PAVE_E_INVALID, "buffer is NULL");
     *out = NULL;
     if (!context) return pave__fail(PAVE_E_INVALID, "context is NULL");

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* What the driver knows of an address; zeros where it knows nothing. The range is the allocation's, or the reserved
- * one where memory is mapped piece by piece, so it never ends too early. */
+/* What the driver knows of an address; zeros where it knows nothing. The range is the allocation's, or the
+ * reserved one where memory is mapped piece by piece, so it never ends too early. */
 typedef struct pointer_facts {
     CUmemorytype type;
     int device;
@@ -34,11 +34,13 @@ pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, voi
     if (facts.type != CU_MEMORYTYPE_DEVICE)
         return pave__fail(PAVE_E_INVALID, "pointer: 0x%" PRIx64 " is no device memory", handle);
     if (facts.device != (int)c->device)
-        return pave__fail(PAVE_E_INVALID, "pointer: 0x%" PRIx64 " is memory of cuda:%d, not of the context's cuda:%d",
-                          handle, facts.device, (int)c->device);
+        return pave__fail(PAVE_E_INVALID,
+                          "pointer: 0x%" PRIx64 " is memory of cuda:%d, not of the context's cuda:%d", handle,
+                          facts.device, (int)c->device);
     uint64_t into = handle - facts.start;
     if (facts.bytes && (into > facts.bytes || bytes > facts.bytes - into))
-        return pave__fail(PAVE_E_INVALID, "bytes: %" PRIu64 " from pointer on leave its allocation, which has %" PRIu64,
+        return pave__fail(PAVE_E_INVALID,
+                          "bytes: %" PRIu64 " from pointer on leave its allocation, which has %" PRIu64,
                           bytes, into > facts.bytes ? 0 : (uint64_t)facts.bytes - into);
     uint64_t bits = handle | PAVE__BUFFER_ALIGN;
     *align = (uint32_t)(bits & (~bits + 1));
@@ -46,9 +48,13 @@ pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, voi
     return PAVE_OK;
 }
 
-void cuda_memory_unwrap(void *context, void *memory) { (void)context, (void)memory; }
+void cuda_memory_unwrap(void *context, void *memory) {
+    (void)context, (void)memory;
+}
 
-uint64_t cuda_memory_native(void *memory) { return (uint64_t)(uintptr_t)memory; }
+uint64_t cuda_memory_native(void *memory) {
+    return (uint64_t)(uintptr_t)memory;
+}
 
 pave_status cuda_queue_wrap(void *context, uint64_t handle, int profiling, void **out) {
     cuda_context *c = context;
@@ -73,6 +79,10 @@ pave_status cuda_queue_wrap(void *context, uint64_t handle, int profiling, void 
     return PAVE_OK;
 }
 
-uint64_t cuda_queue_native(void *queue) { return (uint64_t)(uintptr_t)((cuda_queue *)queue)->stream; }
+uint64_t cuda_queue_native(void *queue) {
+    return (uint64_t)(uintptr_t)((cuda_queue *)queue)->stream;
+}
 
-uint64_t cuda_context_native(void *context) { return (uint64_t)(uintptr_t)((cuda_context *)context)->context; }
+uint64_t cuda_context_native(void *context) {
+    return (uint64_t)(uintptr_t)((cuda_context *)context)->context;
+}

@@ -10,7 +10,7 @@ typedef struct cuda_context {
     CUdevice device;
     CUcontext context;
     pthread_mutex_t lock;
-    CUmodule module;       /* loaded with the first kernel */
+    CUmodule module;                /* loaded with the first kernel */
     struct cuda_event *free_events; /* of queues with and without profiling, by kind */
     struct cuda_event *free_timed;
 } cuda_context;

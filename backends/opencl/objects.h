@@ -15,7 +15,7 @@ typedef struct cl_memory {
 typedef struct cl_queue {
     cl_ctx *context;
     cl_command_queue queue; /* counted, whoever made it */
-    struct cl_span *span; /* open, or NULL */
+    struct cl_span *span;   /* open, or NULL */
 } cl_queue;
 
 /* Native handles (interop.c), as src/backend.h says. Releasing is the same for memory that is wrapped. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the tests of both drivers' handles share: a refusal with its word, and one linear with integer values, whose
- * result is exact. */
+ * What the tests of both drivers' handles share: a refusal with its word, and one linear with integer values,
+ * whose result is exact. */
 #ifndef PAVE_TESTS_INTEROP_CHECK_H
 #define PAVE_TESTS_INTEROP_CHECK_H
 
@@ -15,14 +15,18 @@ enum { M = 24, N = 16, K = 32 };
 static inline void refused_at(int line, pave_status got, pave_status want, const char *word) {
     const char *message = pave_last_message();
     if (got == want && strstr(message, word)) return;
-    fprintf(stderr, "line %d: %s \"%s\" where %s with \"%s\" is right\n", line, pave_status_name(got), message,
-            pave_status_name(want), word);
+    fprintf(stderr, "line %d: %s \"%s\" where %s with \"%s\" is right\n", line, pave_status_name(got),
+            message, pave_status_name(want), word);
     fail();
 }
 #define REFUSED(call, want, word) refused_at(__LINE__, (call), (want), (word))
 
-static inline float x_value(int i) { return (float)(i % 7 - 3); }
-static inline float w_value(int i) { return (float)(i % 5 - 2); }
+static inline float x_value(int i) {
+    return (float)(i % 7 - 3);
+}
+static inline float w_value(int i) {
+    return (float)(i % 5 - 2);
+}
 
 /* y = x·Wᵀ over the three buffers, y read back into `y`. */
 static inline void run_linear(pave_queue *queue, pave_buffer *x, pave_buffer *w, pave_buffer *y, float *out) {

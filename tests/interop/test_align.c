@@ -24,7 +24,8 @@ static void test_matrix(void **state) {
     (void)state;
     assert_int_equal(matrix_align(256, 0, 64, PAVE_F32), 256);
     assert_int_equal(matrix_align(4, 0, 64, PAVE_F32), 4);
-    assert_int_equal(matrix_align(4, 12, 64, PAVE_F32), 4); /* 4 + 12 may be 16, but only the power is known */
+    assert_int_equal(matrix_align(4, 12, 64, PAVE_F32),
+                     4); /* 4 + 12 may be 16, but only the power is known */
     assert_int_equal(matrix_align(16, 4, 64, PAVE_F32), 4);
     assert_int_equal(matrix_align(16, 0, 64, PAVE_F32), 16);
     assert_int_equal(matrix_align(256, 0, 5, PAVE_F32), 4); /* the row stride */

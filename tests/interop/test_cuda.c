@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Device pointers and streams in and out of every CUDA device's context. The driver's functions are loaded and
- * declared here, so that this builds with no toolkit. */
+ * Device pointers and streams in and out of every CUDA device's context. The driver's functions are loaded
+ * and declared here, so that this builds with no toolkit. */
 #include "tests/interop/check.h"
 
 #include <dlfcn.h>
@@ -52,7 +52,9 @@ static void load_driver(void) {
     load(library, &cu.context_destroy, "cuCtxDestroy_v2");
 }
 
-static bool is_cuda(const test_device *d) { return strncmp(d->info.selector, "cuda", 4) == 0; }
+static bool is_cuda(const test_device *d) {
+    return strncmp(d->info.selector, "cuda", 4) == 0;
+}
 
 static void enter(const test_device *d) {
     context_handle context = NULL;
@@ -65,7 +67,8 @@ static void leave(void) {
     assert_int_equal(cu.pop(&popped), 0);
 }
 
-/* All three operands lie `shift` bytes into allocations of the test's own, on a stream of its own or the default. */
+/* All three operands lie `shift` bytes into allocations of the test's own, on a stream of its own or the
+ * default. */
 static void shared_at(const test_device *d, stream_handle stream, uint64_t shift) {
     size_t sizes[3] = {M * K * 4, N * K * 4, M * N * 4};
     address blocks[3], out;
@@ -162,11 +165,11 @@ static void other_backend_on(const test_device *d) {
     pave_buffer_destroy(&buffer);
 }
 
-#define ON_EACH(name, wanted)                                               \
-    static void test_##name(void **state) {                                 \
-        (void)state;                                                        \
-        for (size_t i = 0; i < device_count; i++)                           \
-            if (is_cuda(&devices[i]) == (wanted)) name##_on(&devices[i]);   \
+#define ON_EACH(name, wanted)                                             \
+    static void test_##name(void **state) {                               \
+        (void)state;                                                      \
+        for (size_t i = 0; i < device_count; i++)                         \
+            if (is_cuda(&devices[i]) == (wanted)) name##_on(&devices[i]); \
     }
 ON_EACH(shared, true)
 ON_EACH(memory_misuse, true)
@@ -192,6 +195,7 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shared), cmocka_unit_test(test_memory_misuse),
-                                       cmocka_unit_test(test_queue_misuse), cmocka_unit_test(test_other_backend)};
+                                       cmocka_unit_test(test_queue_misuse),
+                                       cmocka_unit_test(test_other_backend)};
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * cl_mem and cl_command_queue in and out of every OpenCL device's context: shared for real, counted as promised, and
- * refused where they do not fit. */
+ * cl_mem and cl_command_queue in and out of every OpenCL device's context: shared for real, counted as
+ * promised, and refused where they do not fit. */
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include "tests/interop/check.h"
@@ -18,7 +18,9 @@ static void *loader;
 #define CL(name) ((__typeof__(&name))dlsym(loader, #name))
 #define CL_OK(call) assert_int_equal((call), CL_SUCCESS)
 
-static bool is_opencl(const test_device *d) { return strncmp(d->info.selector, "opencl", 6) == 0; }
+static bool is_opencl(const test_device *d) {
+    return strncmp(d->info.selector, "opencl", 6) == 0;
+}
 
 static cl_context context_of(const test_device *d) {
     cl_context context = NULL;
@@ -58,7 +60,8 @@ static cl_uint queue_refs(cl_command_queue queue) {
     return refs;
 }
 
-/* Memory and queue are the test's own: what Pave wrote is read by the driver itself, and all is still there after. */
+/* Memory and queue are the test's own: what Pave wrote is read by the driver itself, and all is still there
+ * after. */
 static void shared_on(const test_device *d) {
     cl_context context = context_of(d);
     size_t sizes[3] = {M * K * 4, N * K * 4, M * N * 4};
@@ -218,10 +221,10 @@ static void other_backend_on(const test_device *d) {
     pave_buffer_destroy(&buffer);
 }
 
-#define ON_EACH(name, wanted)                                     \
-    static void test_##name(void **state) {                       \
-        (void)state;                                              \
-        for (size_t i = 0; i < device_count; i++)                 \
+#define ON_EACH(name, wanted)                                               \
+    static void test_##name(void **state) {                                 \
+        (void)state;                                                        \
+        for (size_t i = 0; i < device_count; i++)                           \
             if (is_opencl(&devices[i]) == (wanted)) name##_on(&devices[i]); \
     }
 ON_EACH(shared, true)
@@ -246,7 +249,8 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared),        cmocka_unit_test(test_unaligned),    cmocka_unit_test(test_lent),
-        cmocka_unit_test(test_memory_misuse), cmocka_unit_test(test_queue_misuse), cmocka_unit_test(test_other_backend)};
+        cmocka_unit_test(test_shared),       cmocka_unit_test(test_unaligned),
+        cmocka_unit_test(test_lent),         cmocka_unit_test(test_memory_misuse),
+        cmocka_unit_test(test_queue_misuse), cmocka_unit_test(test_other_backend)};
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
