@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 fake_cuda_counts fake_counts;
 int fake_deferred;
@@ -106,16 +107,28 @@ unsigned fake_cuda_calls(const char *symbol) {
     return function < 0 ? 0 : calls[function];
 }
 
-__attribute__((destructor)) static void report(void) {
+static void print_counts(FILE *file) {
     const fake_cuda_counts *c = &fake_counts;
-    const char *path = getenv("FAKE_CUDA_REPORT");
-    FILE *file = path && *path ? fopen(path, "a") : NULL;
-    if (!file) return;
     fprintf(file,
             "memory %d streams %d events %d modules %d retained %d pushed %d orphans %d errors %d faults %d%s%s\n",
             c->memory, c->streams, c->events, c->modules, c->retained, c->pushed, c->orphans, c->errors,
             c->faults, *first_error ? ": " : "", first_error);
-    fclose(file);
+}
+
+__attribute__((destructor)) static void report(void) {
+    const fake_cuda_counts *c = &fake_counts;
+    const char *path = getenv("FAKE_CUDA_REPORT"), *strict = getenv("FAKE_CUDA_STRICT");
+    FILE *file = path && *path ? fopen(path, "a") : NULL;
+    if (file) {
+        print_counts(file);
+        fclose(file);
+    }
+    int left = c->memory | c->streams | c->events | c->modules | c->retained | c->pushed | c->orphans | c->errors;
+    if (!left || !strict || strcmp(strict, "1") != 0) return;
+    fputs("fake driver: ", stderr);
+    print_counts(stderr);
+    fflush(NULL);
+    _exit(99);
 }
 
 FAKE_API CUresult cuGetErrorName(CUresult error, const char **name) {

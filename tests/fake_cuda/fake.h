@@ -8,7 +8,8 @@
  *   FAKE_CUDA_MEMORY=bytes                         of each device
  *   FAKE_CUDA_FAIL="symbol:nth:code[:sticky]"      the nth call of symbol fails; sticky: so does what comes after
  *   FAKE_CUDA_DEFER=1                              work waits in its stream until something synchronises
- *   FAKE_CUDA_REPORT=file                          a line of the counts is appended to it at exit */
+ *   FAKE_CUDA_REPORT=file                          a line of the counts is appended to it at exit
+ *   FAKE_CUDA_STRICT=1                             at exit with anything alive or misused, the status becomes 99 */
 #ifndef PAVE_TESTS_FAKE_CUDA_FAKE_H
 #define PAVE_TESTS_FAKE_CUDA_FAKE_H
 
