@@ -61,12 +61,25 @@ static pave_status transfer(cycle *c) {
                             &(pave_sync){.wait = &c->written, .wait_count = 1});
 }
 
+/* A row that needs more shared memory than a kernel has unasked. */
+static pave_status compute_large(cycle *c) {
+    pave_linear_params linear = {.size = sizeof linear,
+                                 .x = pave_tensor_2d(c->x, PAVE_F16, M, K),
+                                 .w = pave_tensor_2d(c->w, PAVE_F16, N, K),
+                                 .y = pave_tensor_2d(c->y, PAVE_F32, M, N)};
+    setenv("PAVE_KERNEL", "pave_gemm_mma_128x128x32_f16", 1);
+    pave_status status = pave_linear(c->timed, &linear, NULL);
+    unsetenv("PAVE_KERNEL");
+    return status;
+}
+
 static pave_status compute(cycle *c) {
     pave_tensor w = pave_tensor_2d(c->w, PAVE_F32, N, K), second = pave_tensor_2d(c->w, PAVE_F32, N, N);
     TRY(pave_weights_create(c->timed, &w, PAVE_HIGH, &c->weights));
     pave_linear_params linear = {.size = sizeof linear, .x = pave_tensor_2d(c->x, PAVE_F32, M, K), .w = w,
                                  .y = pave_tensor_2d(c->z, PAVE_F32, M, N)};
     TRY(pave_linear(c->timed, &linear, NULL));
+    TRY(compute_large(c));
     pave_layer layers[2] = {{.weights = c->weights, .links = &sigmoid, .link_count = 1}, {.w = second}};
     pave_mlp_params mlp = {.size = sizeof mlp, .x = linear.x, .layers = layers, .layer_count = 2,
                            .reduction = PAVE_REDUCE_LOGSUMEXP, .y = pave_tensor_1d(c->y, PAVE_F32, M)};
@@ -145,7 +158,8 @@ static void sweep_all(int code, const char *suffix) {
         int struck = sweep(symbols[i], code, suffix);
         total += struck;
         /* These two are called only after a failure. */
-        if (strcmp(symbols[i], "cuGetErrorName") && strcmp(symbols[i], "cuMemGetInfo_v2")) assert_true(struck > 0);
+        if (struck || !strcmp(symbols[i], "cuGetErrorName") || !strcmp(symbols[i], "cuMemGetInfo_v2")) continue;
+        fail_msg("the cycle never calls %s", symbols[i]);
     }
     printf("# %d faults of code %d%s\n", total, code, suffix);
 }
