@@ -93,22 +93,25 @@ static void event_destroy(cuda_event *e) {
     free(e);
 }
 
-static void destroy_events(cuda_event *list) {
+/* Where the context cannot be made current the driver's events go with it; their records are still ours. */
+static void destroy_events(cuda_event *list, bool current) {
     while (list) {
         cuda_event *next = list->next;
-        event_destroy(list);
+        if (current)
+            event_destroy(list);
+        else
+            free(list);
         list = next;
     }
 }
 
 static void context_close(void *context) {
     cuda_context *c = context;
-    if (!enter(c)) {
-        destroy_events(c->free_events);
-        destroy_events(c->free_timed);
-        if (c->module) cuda_driver.ModuleUnload(c->module);
-        leave();
-    }
+    bool current = !enter(c);
+    destroy_events(c->free_events, current);
+    destroy_events(c->free_timed, current);
+    if (current && c->module) cuda_driver.ModuleUnload(c->module);
+    if (current) leave();
     cuda_driver.DevicePrimaryCtxRelease(c->device);
     pthread_mutex_destroy(&c->lock);
     free(c);

@@ -27,24 +27,55 @@ static const rates *rates_of(int capability) {
     return found;
 }
 
-static int attribute(CUdevice device, CUdevice_attribute which) {
+/* A device with the first failure of asking about it: without its capability or its sizes there is no plan. */
+typedef struct asked {
+    CUdevice device;
+    CUresult failed;
+} asked;
+
+static int attribute(asked *a, CUdevice_attribute which) {
     int value = 0;
-    return cuda_driver.DeviceGetAttribute(&value, which, device) == CUDA_SUCCESS ? value : 0;
+    CUresult result = cuda_driver.DeviceGetAttribute(&value, which, a->device);
+    if (result == CUDA_SUCCESS) return value;
+    if (a->failed == CUDA_SUCCESS) a->failed = result;
+    return 0;
 }
 
 static void describe_rates(CUdevice device, int capability, pave_device_info *info) {
     const rates *r = rates_of(capability);
-    double clocks = (double)info->compute_units * attribute(device, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) * 1e3;
+    asked a = {device, CUDA_SUCCESS}; /* rates only rank the plans: a guess will do where they are not told */
+    int khz = attribute(&a, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+    double clocks = (double)info->compute_units * (khz > 0 ? khz : 1500000) * 1e3;
     info->flops[PAVE_PATH_FMA] = clocks * r->fma;
     info->flops[PAVE_PATH_TF32] = clocks * r->tf32;
     info->flops[PAVE_PATH_F16] = info->flops[PAVE_PATH_BF16] = clocks * r->half;
     /* Twice the clock (double data rate) times the bus, in bytes; newer drivers may report neither. */
-    double bus = attribute(device, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
-    double memory = 2.0 * attribute(device, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;
+    double bus = attribute(&a, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
+    double memory = 2.0 * attribute(&a, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;
     info->memory_bytes_per_s = memory > 0 ? memory : 1e12;
     /* An SM moves 64 bytes a clock from L2 at the most; about two thirds of it were seen in practice. */
     info->l2_bytes_per_s = clocks * 42;
     info->launch_ns = 2500;
+}
+
+static void describe_sizes(asked *a, pave_device_info *info) {
+    info->compute_units = attribute(a, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    info->threads_per_unit = attribute(a, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+    info->threads_per_block = attribute(a, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+    info->blocks_per_unit = attribute(a, CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR);
+    info->registers_per_unit = attribute(a, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR);
+    info->vector_width = attribute(a, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
+    info->shared_bytes_per_unit =
+        (uint64_t)attribute(a, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
+    info->shared_bytes_per_block =
+        (uint64_t)attribute(a, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+    info->l2_bytes = (uint64_t)attribute(a, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
+}
+
+static bool refuse(CUresult failed, char *why, size_t capacity) {
+    cuda_check(failed, "asking for an attribute");
+    snprintf(why, capacity, "%s", pave_last_message());
+    return false;
 }
 
 bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_info *info, char *why,
@@ -55,25 +86,18 @@ bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_i
     snprintf(info->selector, sizeof info->selector, "cuda:%d", index);
     snprintf(info->driver, sizeof info->driver, "CUDA %d.%d", driver_version / 1000,
              driver_version % 1000 / 10);
-    int capability = 10 * attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
-                     attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    asked a = {device, CUDA_SUCCESS};
+    int capability = 10 * attribute(&a, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+                     attribute(&a, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    if (a.failed) return refuse(a.failed, why, capacity);
     if (capability < OLDEST_CAPABILITY) {
         snprintf(why, capacity, "compute capability %d.%d; the kernels need %d.%d", capability / 10,
                  capability % 10, OLDEST_CAPABILITY / 10, OLDEST_CAPABILITY % 10);
         return false;
     }
+    describe_sizes(&a, info);
+    if (a.failed) return refuse(a.failed, why, capacity);
     info->compute_capability = capability;
-    info->compute_units = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
-    info->threads_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
-    info->threads_per_block = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
-    info->blocks_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR);
-    info->registers_per_unit = attribute(device, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR);
-    info->vector_width = attribute(device, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
-    info->shared_bytes_per_unit =
-        (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
-    info->shared_bytes_per_block =
-        (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
-    info->l2_bytes = (uint64_t)attribute(device, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
     size_t bytes = 0;
     if (cuda_driver.DeviceTotalMem(&bytes, device) != CUDA_SUCCESS) bytes = 0;
     info->memory_bytes = info->alloc_bytes_max = bytes;

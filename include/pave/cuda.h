@@ -19,17 +19,17 @@ struct CUctx_st;
  * changes hands. */
 
 /* A buffer over `bytes` bytes of device memory from `pointer` on, which may lie inside an allocation; from
- * cuMemAlloc, cudaMalloc or their like. bytes 0 wraps nothing, whatever the pointer. Shape:   pointer a
- * multiple of the element size of each tensor made from it; rows that start at multiples of 16 bytes get the
- * fastest kernels. Alias:   overlap with another buffer is not seen: an operation whose arguments must not
- * overlap is the caller's care. Order:   the caller orders its own work against the queue's: one stream,
- * events, or by waiting. Life:    the memory stays valid until the buffer is destroyed and the work that uses
- * it is done. Destroying the buffer frees nothing. Errors:  PAVE_E_INVALID where the memory is not this
- * device's, or its allocation ends before `bytes`. */
+ * cuMemAlloc, cudaMalloc or their like. bytes 0 wraps nothing, whatever the pointer.
+ * Shape:   pointer is a multiple of the element size of each tensor made from it; rows that start at
+ *          multiples of 16 bytes get the fastest kernels.
+ * Alias:   overlap with another buffer is not seen: where arguments must not overlap, the caller sees to it.
+ * Order:   the caller orders its own work against the queue's: one stream, events, or by waiting.
+ * Life:    the memory stays valid until the buffer is destroyed and the work that uses it is done. Destroying
+ *          the buffer frees nothing.
+ * Errors:  PAVE_E_INVALID where the memory is not this device's, or its allocation ends before `bytes`. */
 PAVE_API pave_status pave_cuda_buffer_wrap(pave_context *context, unsigned long long pointer, uint64_t bytes,
                                            pave_buffer **buffer);
-/* The address of any buffer of a cuda context; 0 where it has no bytes. Valid until the buffer is destroyed.
- */
+/* The address of any buffer of a cuda context, valid until that is destroyed; 0 where it has no bytes. */
 PAVE_API pave_status pave_cuda_buffer_pointer(const pave_buffer *buffer, unsigned long long *pointer);
 
 /* A queue that enqueues on `stream`; NULL is the context's default stream. `params` as in pave_queue_create.
@@ -39,12 +39,10 @@ PAVE_API pave_status pave_cuda_buffer_pointer(const pave_buffer *buffer, unsigne
  * Errors:  PAVE_E_INVALID where the stream belongs to another context than the device's primary one. */
 PAVE_API pave_status pave_cuda_queue_wrap(pave_context *context, struct CUstream_st *stream,
                                           const pave_queue_params *params, pave_queue **queue);
-/* The stream of any queue of a cuda context. Valid until the queue is destroyed; work put there is in its
- * order. */
+/* The stream of any queue of a cuda context, valid until that is destroyed; work put there is in order. */
 PAVE_API pave_status pave_cuda_queue_stream(const pave_queue *queue, struct CUstream_st **stream);
 
-/* The device's primary context, which the driver and the runtime API share. Valid until `context` is
- * destroyed. */
+/* The device's primary context, shared by driver and runtime API. Valid until `context` is destroyed. */
 PAVE_API pave_status pave_cuda_context_handle(const pave_context *context, struct CUctx_st **handle);
 
 #ifdef __cplusplus

@@ -18,17 +18,18 @@ struct _cl_context;
  * another backend's; the output is then NULL. Any thread. What is given in is retained while it is wrapped,
  * and its own references stay the caller's; what is given out is not retained for the caller. */
 
-/* A buffer over the first `bytes` bytes of `mem`, a buffer or sub-buffer made in pave_opencl_context_handle's
- * context. bytes 0 wraps nothing, whatever the handle. Shape:   a sub-buffer's origin and a
- * CL_MEM_USE_HOST_PTR pointer are multiples of the element size of each tensor made from it. Alias:   overlap
- * with another buffer is not seen: an operation whose arguments must not overlap is the caller's care. Order:
- * the caller orders its own work against the queue's: one command queue, events, or by waiting. Life:    the
- * flags `mem` was made with allow what is asked of the buffer. Errors:  PAVE_E_INVALID where mem is of
- * another context, no buffer, or smaller than `bytes`. */
+/* A buffer over the first `bytes` bytes of `mem`, a buffer or sub-buffer made in the context that
+ * pave_opencl_context_handle gives. bytes 0 wraps nothing, whatever the handle.
+ * Shape:   a sub-buffer's origin and a CL_MEM_USE_HOST_PTR pointer are multiples of the element size of each
+ *          tensor made from it.
+ * Alias:   overlap with another buffer is not seen: where arguments must not overlap, the caller sees to it.
+ * Order:   the caller orders its own work against the queue's: one command queue, events, or by waiting.
+ * Life:    retained until the buffer is destroyed. The flags it was made with allow what is asked of it.
+ * Errors:  PAVE_E_INVALID where mem is of another context, no buffer, or smaller than `bytes`. */
 PAVE_API pave_status pave_opencl_buffer_wrap(pave_context *context, struct _cl_mem *mem, uint64_t bytes,
                                              pave_buffer **buffer);
-/* The memory object of any buffer of an opencl context; NULL where it has no bytes. Valid until it is
- * destroyed. */
+/* The memory object of any buffer of an opencl context, valid until that is destroyed; NULL where it has no
+ * bytes. */
 PAVE_API pave_status pave_opencl_buffer_mem(const pave_buffer *buffer, struct _cl_mem **mem);
 
 /* A queue that enqueues on `command_queue`, made in pave_opencl_context_handle's context. `params` as in
@@ -37,7 +38,7 @@ PAVE_API pave_status pave_opencl_buffer_mem(const pave_buffer *buffer, struct _c
  * Threads: as any queue.
  * Life:    destroying the queue waits for the command queue and gives back its one reference.
  * Errors:  PAVE_E_INVALID where command_queue is of another context or device, runs out of order, or cannot
- * profile though params->profiling asks for it. */
+ *          profile though params->profiling asks for it. */
 PAVE_API pave_status pave_opencl_queue_wrap(pave_context *context, struct _cl_command_queue *command_queue,
                                             const pave_queue_params *params, pave_queue **queue);
 /* The command queue of any queue of an opencl context. Valid until the queue is destroyed. */
