@@ -115,16 +115,15 @@ static size_t args_bytes(pave__family family, size_t *buffers) {
     }
 }
 
-/* A buffer argument is a whole allocation, or NULL. */
+/* A buffer argument lies in an allocation, or is NULL. */
 static CUresult read_parameters(const pave__row *row, void **parameters, fake_launch *out) {
     size_t count, bytes = args_bytes(row->family, &count);
     out->row = row;
     memcpy(&out->args, parameters[0], bytes);
     for (size_t i = 0; i < count; i++) {
         memcpy(&out->buffers[i], parameters[1 + i], sizeof(CUdeviceptr));
-        fake_memory *m = out->buffers[i] ? fake_find(out->buffers[i], 1) : NULL;
-        if (out->buffers[i] && (!m || (uintptr_t)m->base != out->buffers[i]))
-            return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: buffer %zu is no allocation", row->name, i);
+        if (out->buffers[i] && !fake_find(out->buffers[i], 1))
+            return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: buffer %zu is in no allocation", row->name, i);
     }
     return CUDA_SUCCESS;
 }
@@ -165,13 +164,13 @@ static int fits(const fake_launch *l, const char *what, CUdeviceptr buffer, int6
     if (rows <= 0 || cols <= 0) return 1;
     fake_memory *m = fake_find(buffer, 1);
     int64_t span = ((rows - 1) * ld + cols) * size;
-    if (!m || offset < 0 || (uint64_t)(offset + span) > m->bytes) {
+    if (!m || offset < 0 || !fake_find(buffer, (uint64_t)(offset + span))) {
         fake_misuse(CUDA_SUCCESS, "%s: %s leaves its buffer: offset %" PRId64 ", %" PRId64 " x %" PRId64 ", ld %" PRId64,
                     l->row->name, what, offset, rows, cols, ld);
         return 0;
     }
     int64_t least = align > size ? align : size;
-    if (offset % least || (align > size && ld * size % align)) {
+    if ((buffer + (uint64_t)offset) % (uint64_t)least || (align > size && ld * size % align)) {
         fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", ld %" PRId64, l->row->name, what,
                     offset, ld);
         return 0;
