@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Device pointers and streams in and out of every CUDA device's context. The driver's functions are loaded
- * and declared here, so that this builds with no toolkit. What the fake
- * driver has none of (pinned memory, contexts of one's own, the default stream) runs on a real one only. */
+ * and declared here, so that this builds with no toolkit. What the fake driver has none of
+ * (pinned memory, contexts of one's own, the default stream) runs on a real one only. */
 #include "tests/interop/check.h"
 
 #include <dlfcn.h>
@@ -123,11 +123,13 @@ static void memory_misuse_on(const test_device *d) {
     REFUSED(pave_cuda_buffer_wrap(NULL, block, 64, &buffer), PAVE_E_INVALID, "context");
     assert_null(buffer);
     REFUSED(pave_cuda_buffer_wrap(d->context, block, 64, NULL), PAVE_E_INVALID, "buffer");
-    REFUSED(pave_cuda_buffer_wrap(d->context, 0, 64, &buffer), PAVE_E_INVALID, "pointer");
-    REFUSED(pave_cuda_buffer_wrap(d->context, (uintptr_t)&devices, 64, &buffer), PAVE_E_INVALID, "pointer");
+    REFUSED(pave_cuda_buffer_wrap(d->context, 0, 64, &buffer), PAVE_E_INVALID, "pointer is NULL");
+    REFUSED(pave_cuda_buffer_wrap(d->context, (uintptr_t)&devices, 64, &buffer), PAVE_E_INVALID,
+            "no device memory");
     if (real) {
         assert_int_equal(cu.host_alloc(&host, 4096), 0);
-        REFUSED(pave_cuda_buffer_wrap(d->context, (uintptr_t)host, 64, &buffer), PAVE_E_INVALID, "pointer");
+        REFUSED(pave_cuda_buffer_wrap(d->context, (uintptr_t)host, 64, &buffer), PAVE_E_INVALID,
+                "no device memory");
         assert_int_equal(cu.host_free(host), 0);
     }
     REFUSED(pave_cuda_buffer_wrap(d->context, block + 4, 4096, &buffer), PAVE_E_INVALID, "bytes");
