@@ -112,7 +112,7 @@ static void destroy(cycle *c) {
 static bool message_names_code(void) {
     const char *code = strchr(strchr(fault, ':') + 1, ':') + 1;
     char number[32];
-    if (atoi(code) == CUDA_ERROR_OUT_OF_MEMORY) return strstr(pave_last_message(), "no memory for ") != NULL;
+    if (strstr(pave_last_message(), "cuda: no memory for ")) return atoi(code) == CUDA_ERROR_OUT_OF_MEMORY;
     snprintf(number, sizeof number, "(%d)", atoi(code));
     return strstr(pave_last_message(), "CUDA_ERROR_") && strstr(pave_last_message(), number);
 }
@@ -123,6 +123,8 @@ static int run_cycle(void) {
     if (!status) status = transfer(&c);
     if (!status) status = compute(&c);
     bool named = !status || message_names_code();
+    if (atoi(strrchr(fault, ':') + 1) == CUDA_ERROR_OUT_OF_MEMORY)
+        named &= !status || status == PAVE_E_DEVICE_MEMORY;
     if (!named) fprintf(stderr, "%s: %s: %s\n", fault, pave_status_name(status), pave_last_message());
     destroy(&c);
     for (int i = 0; !status && i < M * N; i++) EXPECT(c.got[i] == K * 0.5f);
@@ -177,7 +179,9 @@ static void each_call_loses_the_context(void **state) {
 
 static void each_allocation_runs_out(void **state) {
     (void)state;
-    assert_true(sweep("cuMemAlloc_v2", CUDA_ERROR_OUT_OF_MEMORY, "") > 0);
+    static const char *const takers[] = {"cuMemAlloc_v2", "cuStreamCreate", "cuEventCreate", "cuModuleLoadData"};
+    for (size_t i = 0; i < sizeof takers / sizeof takers[0]; i++)
+        assert_true(sweep(takers[i], CUDA_ERROR_OUT_OF_MEMORY, "") > 0);
 }
 
 /* 1 MiB of device memory. */
