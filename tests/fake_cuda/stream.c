@@ -166,13 +166,13 @@ FAKE_API CUresult cuStreamDestroy_v2(CUstream stream) {
     return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamDestroy: no such stream");
 }
 
+/* Waiting fails because the work did: none of it is under way any more when it has. */
 FAKE_API CUresult cuStreamSynchronize(CUstream stream) {
     ENTER(cuStreamSynchronize);
-    if (fault) return fault;
     if (!fake_current("cuStreamSynchronize")) return CUDA_ERROR_INVALID_CONTEXT;
     if (!find_stream(stream)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamSynchronize: no such stream");
     finish(stream);
-    return CUDA_SUCCESS;
+    return fault;
 }
 
 FAKE_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
@@ -224,10 +224,9 @@ FAKE_API CUresult cuEventRecord(CUevent event, CUstream stream) {
 
 FAKE_API CUresult cuEventSynchronize(CUevent event) {
     ENTER(cuEventSynchronize);
-    if (fault) return fault;
     if (!find_event(event)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuEventSynchronize: no such event");
     run_until(event->recorded);
-    return CUDA_SUCCESS;
+    return fault;
 }
 
 /* Deferred work gets on by one step each time that somebody asks. */
