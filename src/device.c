@@ -85,6 +85,8 @@ static bool built(const char *name) {
 pave_status pave_device_list(const char *backend, size_t capacity, pave_device **out, size_t *count) {
     if (!count) return pave__fail(PAVE_E_INVALID, "count is NULL");
     *count = 0;
+    pave_status status = pave__environment_check();
+    if (status) return status;
     if (capacity && !out) return pave__fail(PAVE_E_INVALID, "devices is NULL with capacity %zu", capacity);
     if (backend && !known_backend(backend))
         return pave__fail(PAVE_E_INVALID, "backend \"%s\" is none of cuda, opencl, host", backend);

@@ -4,12 +4,17 @@
 #ifndef PAVE_SRC_OBJECTS_H
 #define PAVE_SRC_OBJECTS_H
 
+#include "kernels/epilogue/links.h"
 #include "src/backend.h"
 #include "src/plan/planner.h"
 #include <pave/pave.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+/* The last words of two enumerations that grow. */
+#define PAVE__ONE(...) +1
+enum { PAVE__LINK_LAST = PAVE_LINK_DIV PAVE_ACTIVATIONS(PAVE__ONE), PAVE__REDUCE_LAST = PAVE_REDUCE_MIN };
 
 struct pave_device {
     const pave__backend *backend;

@@ -146,13 +146,13 @@ static pave_status check_shape(const pave_problem_params *q) {
         return pave__fail(PAVE_E_INVALID, "problem: m %" PRId64 " and k %" PRId64 " are no shape to plan", q->m,
                           q->k);
     if (q->op == PAVE_OP_REDUCE) {
-        if (q->reduction < PAVE_REDUCE_LOGSUMEXP || q->reduction > PAVE_REDUCE_MIN)
+        if (q->reduction < PAVE_REDUCE_LOGSUMEXP || (int)q->reduction > PAVE__REDUCE_LAST)
             return pave__fail(PAVE_E_INVALID, "problem->reduction: %d is no reduction", (int)q->reduction);
     } else if (!q->widths || q->layer_count < 1 || q->layer_count > PAVE_MAX_LAYERS ||
                (q->op == PAVE_OP_LINEAR && q->layer_count != 1)) {
         return pave__fail(PAVE_E_INVALID, "problem->layer_count: %zu widths", q->layer_count);
     }
-    if ((int)q->reduction < 0 || q->reduction > PAVE_REDUCE_MIN)
+    if ((int)q->reduction < 0 || (int)q->reduction > PAVE__REDUCE_LAST)
         return pave__fail(PAVE_E_INVALID, "problem->reduction: %d is no reduction", (int)q->reduction);
     if ((int)q->precision < 0 || q->precision > PAVE_MEDIUM)
         return pave__fail(PAVE_E_INVALID, "problem->precision: %d is no precision", (int)q->precision);
@@ -181,7 +181,7 @@ static pave_status shape_layer(const pave_problem_params *q, size_t i, int64_t k
     if (!q->no_bias)
         out->links[out->link_count++] = (pave__plink){PAVE_LINK_ADD, PAVE_OPERAND_ROW, (uint8_t)type, 0};
     pave_link_op op = q->activations ? q->activations[i] : PAVE_LINK_NONE;
-    if (op < PAVE_LINK_NONE || op > PAVE_LINK_ELU)
+    if (op < PAVE_LINK_NONE || (int)op > PAVE__LINK_LAST)
         return pave__fail(PAVE_E_INVALID, "problem->activations[%zu]: %d is no link", i, (int)op);
     if (op) out->links[out->link_count++] = (pave__plink){.op = (uint8_t)op};
     return PAVE_OK;

@@ -132,7 +132,7 @@ static int device_info(const char *name, pave_device_info *info) {
     pave_status status = pave_device_open(name, &device);
     if (!status) status = pave_device_describe(device, info);
     if (!status) return TOOL_OK;
-    if (status != PAVE_E_INVALID || !name) return tool_fail(status, "no device");
+    if (status != PAVE_E_INVALID || !name) return tool_fail(status, "opening the device");
     /* Neither a known name nor a selector: both lists are what the user needs. */
     tool_fail(status, "--device %s: %s", name, names);
     return TOOL_NO_DEVICE;
@@ -181,7 +181,7 @@ static int make_plan(const request *r, pave_op op, const pave_device_info *info)
     }
     pave_plan *plan;
     pave_status status = pave_plan_create(info, &problem, &plan);
-    if (status) return tool_fail(status, "no plan"), TOOL_FAILED;
+    if (status) return tool_fail(status, "planning"), TOOL_FAILED;
     int code = print_plan(plan, r->json);
     pave_plan_destroy(&plan);
     return code;

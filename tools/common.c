@@ -70,7 +70,7 @@ int tool_open(const char *selector, bool profiling, tool_session *session) {
     memset(session, 0, sizeof *session);
     pave_status status = pave_device_open(selector, &session->device);
     if (status) {
-        tool_fail(status, "no device");
+        tool_fail(status, "opening the device");
         return status == PAVE_E_INVALID ? TOOL_USAGE : TOOL_NO_DEVICE;
     }
     session->info.size = sizeof session->info;

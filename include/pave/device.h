@@ -51,7 +51,8 @@ typedef struct pave_device_info {
 /* Lists the devices of `backend` ("cuda", "opencl", "host"; NULL: all of them). Writes up to `capacity`
  * handles to `devices` (may be NULL with capacity 0) and their number to `count`. A backend with no
  * driver on this machine contributes none, and that is no error. Devices live as long as the process.
- * Errors: PAVE_E_INVALID for an unknown backend or a NULL count. Any thread. */
+ * Errors: PAVE_E_INVALID for an unknown backend, a NULL count, or an environment variable of no known value.
+ * Any thread. */
 PAVE_API pave_status pave_device_list(const char *backend, size_t capacity, pave_device **devices,
                                       size_t *count);
 

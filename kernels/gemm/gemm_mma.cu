@@ -212,7 +212,7 @@ template <class T>
 __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
                                              int64_t tile_m, int64_t tile_n,
                                              const float (&acc)[T::MI][T::NI][4]) {
-    constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 2;
+    constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 4;
     static_assert(16 % (R * ROWS_AT_ONCE) == 0, "16 rows are whole rounds");
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float *staged = reinterpret_cast<float *>(dynamic_shared() + warp * T::STAGED_BYTES);

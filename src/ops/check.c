@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Checks of single tensors: types, ranks, strides and reach, in checked arithmetic. */
+ * Checks that operations share: of single tensors, their types, ranks, strides and reach in checked arithmetic,
+ * of words, and of the handles that come with a call. */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -94,4 +95,34 @@ pave_status pave__check_vector(const pave_context *context, const pave_tensor *t
         return pave__fail(PAVE_E_INVALID, "%s: stride %" PRId64 " is not positive", name, v->ld);
     v->align = alignment(t, v->ld, false);
     return check_reach(t, name, v);
+}
+
+bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b, const pave__matrix *vb) {
+    return a->buffer == b->buffer && va->begin < vb->end && vb->begin < va->end;
+}
+
+pave_status pave__check_words(pave_reduction reduction, pave_precision precision) {
+    if ((int)reduction < 0 || (int)reduction > PAVE__REDUCE_LAST)
+        return pave__fail(PAVE_E_INVALID, "reduction: %d is no reduction", (int)reduction);
+    if ((int)precision < 0 || precision > PAVE_MEDIUM)
+        return pave__fail(PAVE_E_INVALID, "precision: %d is none of HIGHEST, HIGH, MEDIUM", (int)precision);
+    return PAVE_OK;
+}
+
+pave_status pave__check_params(const void *params, size_t size, size_t known) {
+    if (!params) return pave__fail(PAVE_E_INVALID, "params is NULL");
+    if (size != known)
+        return pave__fail(PAVE_E_INVALID, "params->size is %zu where this library has %zu", size, known);
+    return PAVE_OK;
+}
+
+pave_status pave__check_queue(const pave_queue *queue, const pave_sync *sync) {
+    if (sync && sync->event) *sync->event = NULL;
+    return queue ? PAVE_OK : pave__fail(PAVE_E_INVALID, "queue is NULL");
+}
+
+pave_status pave__check_plan_out(const pave_context *context, pave_plan **plan) {
+    if (!plan) return pave__fail(PAVE_E_INVALID, "plan is NULL");
+    *plan = NULL;
+    return context ? PAVE_OK : pave__fail(PAVE_E_INVALID, "context is NULL");
 }

@@ -13,8 +13,7 @@ typedef struct pave__lowered {
     pave__problem problem;
 } pave__lowered;
 
-/* A chain of linears as an operation gives it; `what` prefixes the names of its arguments in messages: "" for a
- * linear, "layers[%d]." for an mlp is made from the index. */
+/* A chain of linears as an operation gives it; messages name its arguments as that operation does. */
 typedef struct pave__chain {
     pave_op op;
     const pave_tensor *x, *y;
@@ -25,7 +24,6 @@ typedef struct pave__chain {
 } pave__chain;
 
 pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, pave__lowered *out);
-pave_status pave__lower_reduce(pave_context *context, const pave_reduce_params *params, pave__lowered *out);
 
 /* Finds or checks the plan and submits. */
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
@@ -53,5 +51,14 @@ pave_status pave__check_matrix(const pave_context *context, const pave_tensor *t
 /* The same for one value a row: rows elements, ld apart. */
 pave_status pave__check_vector(const pave_context *context, const pave_tensor *t, const char *name,
                                pave__matrix *out);
+
+/* Whether two views share bytes of one buffer. */
+bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b, const pave__matrix *vb);
+
+/* Words and handles that come with a call. */
+pave_status pave__check_words(pave_reduction reduction, pave_precision precision);
+pave_status pave__check_params(const void *params, size_t size, size_t known);
+pave_status pave__check_queue(const pave_queue *queue, const pave_sync *sync);
+pave_status pave__check_plan_out(const pave_context *context, pave_plan **plan);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lowers chains of linears and reductions to problems. A linear is a chain of one layer; empty shapes are
- * answered here, so that the planner sees none but K = 0. */
+ * Lowers chains of linears to problems; a linear is a chain of one layer. Empty shapes are answered here, so that
+ * the planner sees none but K = 0. */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -24,11 +24,6 @@ static const char *text_of(const label *l, label_text text) {
                       l->op == PAVE_OP_MLP ? "" : "epilogue.", l->link);
     snprintf(text + n, sizeof(label_text) - (size_t)n, "%s", l->field);
     return text;
-}
-
-static bool overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b,
-                    const pave__matrix *vb) {
-    return a->buffer == b->buffer && va->begin < vb->end && vb->begin < va->end;
 }
 
 int pave__link_operand(const pave_link *link, int64_t m, int64_t n, int64_t *ld) {
@@ -83,7 +78,7 @@ static pave_status lower_tensor(const lowering *s, const pave_link *link, const 
     bool last = l->op != PAVE_OP_MLP || l->layer == (int)s->chain->layer_count - 1;
     bool same = last && operand == PAVE_OPERAND_FULL && !s->chain->reduction && t->type == y->type &&
                 v.begin == s->y.begin && v.ld == s->y.ld;
-    if (overlap(t, &v, y, &s->y) && !same)
+    if (pave__overlap(t, &v, y, &s->y) && !same)
         return pave__fail(PAVE_E_INVALID, "%s: it overlaps y and is not exactly y", text_of(l, text));
     out->operand = (uint8_t)operand;
     out->type = (uint8_t)t->type;
@@ -93,7 +88,7 @@ static pave_status lower_tensor(const lowering *s, const pave_link *link, const 
 static pave_status lower_link(const lowering *s, const pave_link *link, const label *l, int64_t n,
                               pave__plink *out) {
     label_text text;
-    if (link->op <= PAVE_LINK_NONE || link->op > PAVE_LINK_ELU)
+    if (link->op <= PAVE_LINK_NONE || (int)link->op > PAVE__LINK_LAST)
         return pave__fail(PAVE_E_INVALID, "%s: %d is no link", text_of(l, text), (int)link->op);
     out->op = (uint8_t)link->op;
     if (link->op <= PAVE_LINK_DIV) {
@@ -116,7 +111,7 @@ static pave_status lower_links(const lowering *s, const pave_layer *layer, int i
         if (layer->bias.rank != 1 || v.rows != out->n)
             return pave__fail(PAVE_E_INVALID, "%s: rank %d and %" PRId64 " values where W has %" PRId64 " rows",
                               text_of(&l, text), layer->bias.rank, v.rows, out->n);
-        if (overlap(&layer->bias, &v, s->chain->y, &s->y))
+        if (pave__overlap(&layer->bias, &v, s->chain->y, &s->y))
             return pave__fail(PAVE_E_INVALID, "%s: it overlaps y", text_of(&l, text));
         out->links[out->link_count++] =
             (pave__plink){PAVE_LINK_ADD, PAVE_OPERAND_ROW, (uint8_t)layer->bias.type, 0};
@@ -152,7 +147,7 @@ static pave_status lower_layer(const lowering *s, int index, int64_t k, pave__pl
     if (v.cols != k)
         return pave__fail(PAVE_E_INVALID, "%s: width %" PRId64 " where %s has %" PRId64, text_of(&l, text),
                           v.cols, index ? "the layer before" : "x", k);
-    if (overlap(w, &v, s->chain->y, &s->y))
+    if (pave__overlap(w, &v, s->chain->y, &s->y))
         return pave__fail(PAVE_E_INVALID, "%s: it overlaps y", text_of(&l, text));
     out->n = v.rows;
     out->ldw = v.ld;
@@ -160,14 +155,6 @@ static pave_status lower_layer(const lowering *s, int index, int64_t k, pave__pl
     out->w_type = (uint8_t)w->type;
     out->w_packed = layer->weights != NULL;
     return lower_links(s, layer, index, out);
-}
-
-static pave_status check_enums(pave_reduction reduction, pave_precision precision) {
-    if ((int)reduction < 0 || reduction > PAVE_REDUCE_MIN)
-        return pave__fail(PAVE_E_INVALID, "reduction: %d is no reduction", (int)reduction);
-    if ((int)precision < 0 || precision > PAVE_MEDIUM)
-        return pave__fail(PAVE_E_INVALID, "precision: %d is none of HIGHEST, HIGH, MEDIUM", (int)precision);
-    return PAVE_OK;
 }
 
 /* y against the rows of x and the last width, which the layers' own checks have yet to confirm. */
@@ -215,7 +202,7 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
     lowering s = {.context = context, .chain = chain};
     pave__problem *p = &out->problem;
     memset(p, 0, offsetof(pave__problem, layers));
-    pave_status status = check_enums(chain->reduction, chain->precision);
+    pave_status status = pave__check_words(chain->reduction, chain->precision);
     if (status) return status;
     if (chain->layer_count < 1 || chain->layer_count > PAVE_MAX_LAYERS || !chain->layers)
         return pave__fail(PAVE_E_INVALID, "layers: %zu where 1 to %d are possible", chain->layer_count,
@@ -242,36 +229,8 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
     if (status) return status;
     if (!chain->reduction && s.y.cols != k)
         return pave__fail(PAVE_E_INVALID, "y: width %" PRId64 " where W has %" PRId64 " rows", s.y.cols, k);
-    if (overlap(chain->x, &x, chain->y, &s.y)) return pave__fail(PAVE_E_INVALID, "y: it overlaps x");
+    if (pave__overlap(chain->x, &x, chain->y, &s.y)) return pave__fail(PAVE_E_INVALID, "y: it overlaps x");
     out->job = (pave__job){chain->x, chain->y, chain->layers};
     settle_empty(out);
-    return PAVE_OK;
-}
-
-pave_status pave__lower_reduce(pave_context *context, const pave_reduce_params *params, pave__lowered *out) {
-    pave__problem *p = &out->problem;
-    memset(p, 0, offsetof(pave__problem, layers));
-    pave_status status = check_enums(params->reduction, PAVE_HIGH);
-    if (status) return status;
-    if (!params->reduction) return pave__fail(PAVE_E_INVALID, "reduction: none is asked for");
-    pave__matrix x, y;
-    status = pave__check_matrix(context, &params->x, "x", &x);
-    if (!status) status = pave__check_vector(context, &params->y, "y", &y);
-    if (status) return status;
-    if (y.rows != x.rows)
-        return pave__fail(PAVE_E_INVALID, "y: %" PRId64 " values where x has %" PRId64 " rows", y.rows, x.rows);
-    if (overlap(&params->x, &x, &params->y, &y)) return pave__fail(PAVE_E_INVALID, "y: it overlaps x");
-    p->op = PAVE_OP_REDUCE;
-    p->m = x.rows;
-    p->k = x.cols;
-    p->ldx = x.ld;
-    p->ldy = y.ld;
-    p->x_align = x.align;
-    p->y_align = y.align;
-    p->x_type = (uint8_t)params->x.type;
-    p->y_type = (uint8_t)params->y.type;
-    p->reduction = (uint8_t)params->reduction;
-    out->job = (pave__job){&params->x, &params->y, NULL};
-    out->nothing = x.rows == 0;
     return PAVE_OK;
 }
