@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every call of every driver function made to fail, one at a time: a cycle of everything that the backend does
- * ends with a status and a message that names the driver's code, or as if nothing had been, and leaves nothing
- * alive. Each fault has a process of its own. */
+ * Every call of every driver function made to fail, one at a time: a cycle of everything that the backend
+ * does ends with a status and a message that names the driver's code, or as if nothing had been, and leaves
+ * nothing alive. Each fault has a process of its own. */
 #include "tests/cuda_host/driver.h"
 
 #include "backends/cuda/driver.h"
@@ -28,10 +28,10 @@ typedef struct cycle {
 
 static const pave_link sigmoid = {.op = PAVE_LINK_SIGMOID};
 
-#define TRY(call)                         \
-    do {                                  \
-        pave_status status = (call);      \
-        if (status) return status;        \
+#define TRY(call)                    \
+    do {                             \
+        pave_status status = (call); \
+        if (status) return status;   \
     } while (0)
 
 static pave_status make(cycle *c) {
@@ -77,13 +77,19 @@ static pave_status compute_large(cycle *c) {
 static pave_status compute(cycle *c) {
     pave_tensor w = pave_tensor_2d(c->w, PAVE_F32, N, K), second = pave_tensor_2d(c->w, PAVE_F32, N, N);
     TRY(pave_weights_create(c->timed, &w, PAVE_HIGH, &c->weights));
-    pave_linear_params linear = {.size = sizeof linear, .x = pave_tensor_2d(c->x, PAVE_F32, M, K), .w = w,
+    pave_linear_params linear = {.size = sizeof linear,
+                                 .x = pave_tensor_2d(c->x, PAVE_F32, M, K),
+                                 .w = w,
                                  .y = pave_tensor_2d(c->z, PAVE_F32, M, N)};
     TRY(pave_linear(c->timed, &linear, NULL));
     TRY(compute_large(c));
     pave_layer layers[2] = {{.weights = c->weights, .links = &sigmoid, .link_count = 1}, {.w = second}};
-    pave_mlp_params mlp = {.size = sizeof mlp, .x = linear.x, .layers = layers, .layer_count = 2,
-                           .reduction = PAVE_REDUCE_LOGSUMEXP, .y = pave_tensor_1d(c->y, PAVE_F32, M)};
+    pave_mlp_params mlp = {.size = sizeof mlp,
+                           .x = linear.x,
+                           .layers = layers,
+                           .layer_count = 2,
+                           .reduction = PAVE_REDUCE_LOGSUMEXP,
+                           .y = pave_tensor_1d(c->y, PAVE_F32, M)};
     TRY(pave_mlp(c->timed, &mlp, &(pave_sync){.event = &c->done}));
     pave_status asked = pave_event_query(c->done);
     if (asked && asked != PAVE_E_NOT_READY) return asked;
@@ -161,7 +167,8 @@ static void sweep_all(int code, const char *suffix) {
         int struck = sweep(symbols[i], code, suffix);
         total += struck;
         /* These two are called only after a failure. */
-        if (struck || !strcmp(symbols[i], "cuGetErrorName") || !strcmp(symbols[i], "cuMemGetInfo_v2")) continue;
+        if (struck || !strcmp(symbols[i], "cuGetErrorName") || !strcmp(symbols[i], "cuMemGetInfo_v2"))
+            continue;
         fail_msg("the cycle never calls %s", symbols[i]);
     }
     printf("# %d faults of code %d%s\n", total, code, suffix);
@@ -179,7 +186,8 @@ static void each_call_loses_the_context(void **state) {
 
 static void each_allocation_runs_out(void **state) {
     (void)state;
-    static const char *const takers[] = {"cuMemAlloc_v2", "cuStreamCreate", "cuEventCreate", "cuModuleLoadData"};
+    static const char *const takers[] = {"cuMemAlloc_v2", "cuStreamCreate", "cuEventCreate",
+                                         "cuModuleLoadData"};
     for (size_t i = 0; i < sizeof takers / sizeof takers[0]; i++)
         assert_true(sweep(takers[i], CUDA_ERROR_OUT_OF_MEMORY, "") > 0);
 }
@@ -242,8 +250,8 @@ static void a_kernel_is_missing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_runs_out),          cmocka_unit_test(kernels_are_for_another_device),
-        cmocka_unit_test(a_kernel_is_missing),      cmocka_unit_test(each_allocation_runs_out),
-        cmocka_unit_test(each_call_fails),          cmocka_unit_test(each_call_loses_the_context)};
+        cmocka_unit_test(memory_runs_out),     cmocka_unit_test(kernels_are_for_another_device),
+        cmocka_unit_test(a_kernel_is_missing), cmocka_unit_test(each_allocation_runs_out),
+        cmocka_unit_test(each_call_fails),     cmocka_unit_test(each_call_loses_the_context)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
