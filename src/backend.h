@@ -30,6 +30,9 @@ typedef struct pave__launch {
     uint32_t grid[3], block[3], shared_bytes;
 } pave__launch;
 
+/* What a backend's own allocations are multiples of, at least. */
+#define PAVE__BUFFER_ALIGN 256u
+
 typedef struct pave__backend {
     const char *name;
     pave__backend_id id;
@@ -73,6 +76,16 @@ typedef struct pave__backend {
     pave_status (*event_query)(void *event); /* PAVE_E_NOT_READY, which sets no message */
     pave_status (*event_duration)(void *event, uint64_t *ns); /* finished, profiling queue */
     void (*event_free)(void *event);
+
+    /* Native handles, widened to 64 bits; all NULL where the backend has none. What is wrapped is not owned: it is
+     * checked against the context, and memory_unwrap and queue_close leave it to its owner. `align` receives the
+     * power of two, at most PAVE__BUFFER_ALIGN, that the memory's start is a multiple of. */
+    pave_status (*memory_wrap)(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align);
+    void (*memory_unwrap)(void *context, void *memory);
+    uint64_t (*memory_native)(void *memory);
+    pave_status (*queue_wrap)(void *context, uint64_t handle, int profiling, void **queue);
+    uint64_t (*queue_native)(void *queue);
+    uint64_t (*context_native)(void *context);
 } pave__backend;
 
 /* The registry (backends/registry.c): one line a backend, in auto's order; ends with NULL. */

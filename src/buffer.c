@@ -24,6 +24,7 @@ pave_status pave_buffer_create(pave_context *context, uint64_t bytes, pave_buffe
     }
     atomic_init(&buffer->refs, 1);
     buffer->bytes = bytes;
+    buffer->align = PAVE__BUFFER_ALIGN;
     buffer->context = pave__context_retain(context);
     *out = buffer;
     return PAVE_OK;
@@ -37,7 +38,11 @@ pave_buffer *pave__buffer_retain(pave_buffer *buffer) {
 void pave__buffer_release(pave_buffer *buffer) {
     if (atomic_fetch_sub(&buffer->refs, 1) != 1) return;
     pave_context *context = buffer->context;
-    if (buffer->memory) context->device->backend->memory_free(context->native, buffer->memory);
+    const pave__backend *backend = context->device->backend;
+    if (buffer->memory && buffer->wrapped)
+        backend->memory_unwrap(context->native, buffer->memory);
+    else if (buffer->memory)
+        backend->memory_free(context->native, buffer->memory);
     free(buffer);
     pave__context_release(context);
 }
@@ -107,6 +112,9 @@ pave_status pave_buffer_fill(pave_queue *queue, pave_buffer *buffer, uint64_t of
         status = pave__fail(PAVE_E_INVALID,
                             "offset %" PRIu64 " and length %" PRIu64 " are not multiples of the pattern's %zu",
                             offset, bytes, pattern_bytes);
+    if (!status && buffer->align < pattern_bytes)
+        status = pave__fail(PAVE_E_INVALID, "pattern_bytes: the wrapped buffer starts at no multiple of %zu",
+                            pattern_bytes);
     pave_event *event;
     if (!status) status = pave__sync_begin(queue, sync, &event);
     if (status) return status;

@@ -58,6 +58,8 @@ struct pave_buffer {
     pave_context *context;
     void *memory; /* NULL where bytes is 0 */
     uint64_t bytes;
+    uint32_t align; /* its start is a multiple of this power of two, which matters up to PAVE__BUFFER_ALIGN */
+    bool wrapped;   /* the memory is the caller's */
 };
 
 /* A form of a weight that some plan wanted. */
@@ -97,6 +99,10 @@ void pave__context_release(pave_context *context);
 pave_buffer *pave__buffer_retain(pave_buffer *buffer);
 void pave__buffer_release(pave_buffer *buffer);
 void pave__plan_release(pave_plan *plan);
+
+/* A queue over `*handle`, or over a new native queue where handle is NULL. */
+pave_status pave__queue_new(pave_context *context, const pave_queue_params *params, const uint64_t *handle,
+                            pave_queue **queue);
 
 /* The loaded kernel of a row for a set of links, from the context's cache. */
 pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **kernel);

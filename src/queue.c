@@ -6,17 +6,18 @@
 
 static const pave__backend *backend_of(const pave_context *context) { return context->device->backend; }
 
-pave_status pave_queue_create(pave_context *context, const pave_queue_params *params, pave_queue **out) {
-    if (!out) return pave__fail(PAVE_E_INVALID, "queue is NULL");
-    *out = NULL;
-    if (!context) return pave__fail(PAVE_E_INVALID, "context is NULL");
+pave_status pave__queue_new(pave_context *context, const pave_queue_params *params, const uint64_t *handle,
+                            pave_queue **out) {
     if (params && params->size != sizeof *params)
         return pave__fail(PAVE_E_INVALID, "params->size is %zu where this library has %zu", params->size,
                           sizeof *params);
     pave_queue *queue = calloc(1, sizeof *queue);
     if (!queue) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a queue");
     queue->profiling = params && params->profiling;
-    pave_status status = backend_of(context)->queue_open(context->native, queue->profiling, &queue->native);
+    const pave__backend *backend = backend_of(context);
+    pave_status status =
+        handle ? backend->queue_wrap(context->native, *handle, queue->profiling, &queue->native)
+               : backend->queue_open(context->native, queue->profiling, &queue->native);
     if (status) {
         free(queue);
         return status;
@@ -24,6 +25,13 @@ pave_status pave_queue_create(pave_context *context, const pave_queue_params *pa
     queue->context = pave__context_retain(context);
     *out = queue;
     return PAVE_OK;
+}
+
+pave_status pave_queue_create(pave_context *context, const pave_queue_params *params, pave_queue **out) {
+    if (!out) return pave__fail(PAVE_E_INVALID, "queue is NULL");
+    *out = NULL;
+    if (!context) return pave__fail(PAVE_E_INVALID, "context is NULL");
+    return pave__queue_new(context, params, NULL, out);
 }
 
 void pave_queue_destroy(pave_queue **handle) {

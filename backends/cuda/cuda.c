@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The CUDA backend: contexts, memory, streams, kernels and events by the driver's functions. A context is the
  * device's primary one, shared with whatever else the process runs on it. */
-#include "backends/cuda/driver.h"
+#include "backends/cuda/objects.h"
 #include "kernels/embedded.h"
 
 #include <assert.h>
@@ -17,21 +17,6 @@
 #define BUFFERS_MAX 16
 
 static CUdevice devices[DEVICES_MAX];
-
-typedef struct cuda_context {
-    CUdevice device;
-    CUcontext context;
-    pthread_mutex_t lock;
-    CUmodule module;       /* loaded with the first kernel */
-    struct cuda_event *free_events; /* of queues with and without profiling, by kind */
-    struct cuda_event *free_timed;
-} cuda_context;
-
-typedef struct cuda_queue {
-    cuda_context *context;
-    CUstream stream;
-    int profiling;
-} cuda_queue;
 
 /* Events are reused: enqueueing makes none in a steady state. */
 typedef struct cuda_event {
@@ -182,7 +167,7 @@ static void queue_close(void *queue) {
     cuda_queue *q = queue;
     if (!enter(q->context)) {
         cuda_driver.StreamSynchronize(q->stream);
-        cuda_driver.StreamDestroy(q->stream);
+        if (!q->wrapped) cuda_driver.StreamDestroy(q->stream);
         leave();
     }
     free(q);
@@ -440,4 +425,10 @@ const pave__backend cuda_backend = {
     .event_query = event_query,
     .event_duration = event_duration,
     .event_free = event_free,
+    .memory_wrap = cuda_memory_wrap,
+    .memory_unwrap = cuda_memory_unwrap,
+    .memory_native = cuda_memory_native,
+    .queue_wrap = cuda_queue_wrap,
+    .queue_native = cuda_queue_native,
+    .context_native = cuda_context_native,
 };

@@ -25,6 +25,8 @@
     X(MemGetInfo, cuMemGetInfo_v2, (size_t *, size_t *))                                                     \
     X(MemAlloc, cuMemAlloc_v2, (CUdeviceptr *, size_t))                                                      \
     X(MemFree, cuMemFree_v2, (CUdeviceptr))                                                                  \
+    X(PointerGetAttributes, cuPointerGetAttributes,                                                          \
+      (unsigned, CUpointer_attribute *, void **, CUdeviceptr))                                               \
     X(MemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void *, size_t, CUstream))                  \
     X(MemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *, CUdeviceptr, size_t, CUstream))                        \
     X(MemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (CUdeviceptr, CUdeviceptr, size_t, CUstream))                   \
@@ -34,6 +36,7 @@
     X(StreamCreate, cuStreamCreate, (CUstream *, unsigned))                                                  \
     X(StreamDestroy, cuStreamDestroy_v2, (CUstream))                                                         \
     X(StreamSynchronize, cuStreamSynchronize, (CUstream))                                                    \
+    X(StreamGetCtx, cuStreamGetCtx, (CUstream, CUcontext *))                                                 \
     X(StreamWaitEvent, cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                     \
     X(EventCreate, cuEventCreate, (CUevent *, unsigned))                                                     \
     X(EventDestroy, cuEventDestroy_v2, (CUevent))                                                            \

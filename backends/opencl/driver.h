@@ -22,8 +22,11 @@
     X(clCreateCommandQueue)       \
     X(clRetainCommandQueue)       \
     X(clReleaseCommandQueue)      \
+    X(clGetCommandQueueInfo)      \
     X(clCreateBuffer)             \
+    X(clRetainMemObject)          \
     X(clReleaseMemObject)         \
+    X(clGetMemObjectInfo)         \
     X(clCreateProgramWithSource)  \
     X(clCreateProgramWithBinary)  \
     X(clBuildProgram)             \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The OpenCL backend: contexts, memory, queues and events by the loader's functions; kernels are in kernel.c. */
-#include "backends/opencl/driver.h"
+#include "backends/opencl/objects.h"
 #include "kernels/abi.h"
 
 #include <assert.h>
@@ -17,24 +17,12 @@
 static cl_native natives[DEVICES_MAX];
 static int native_count;
 
-/* Memory remembers its size: drivers overcommit, so the context keeps the account. */
-typedef struct cl_memory {
-    cl_mem mem;
-    uint64_t bytes;
-} cl_memory;
-
 /* An event is the first and the last command between begin and end. */
 typedef struct cl_span {
     cl_event first, last;
     atomic_bool flushed; /* threads may ask for one event at once */
     cl_command_queue queue; /* retained: an event outlives its queue */
 } cl_span;
-
-typedef struct cl_queue {
-    cl_ctx *context;
-    cl_command_queue queue;
-    cl_span *span; /* open, or NULL */
-} cl_queue;
 
 static void probe_device(pave__probe *sink, int platform, int index, cl_native native) {
     pave_device_info info;
@@ -384,4 +372,10 @@ const pave__backend cl_backend = {
     .event_query = event_query,
     .event_duration = event_duration,
     .event_free = event_free,
+    .memory_wrap = cl_memory_wrap,
+    .memory_unwrap = memory_free,
+    .memory_native = cl_memory_native,
+    .queue_wrap = cl_queue_wrap,
+    .queue_native = cl_queue_native,
+    .context_native = cl_context_native,
 };

@@ -33,6 +33,9 @@ static pave_status check_common(const pave_context *context, const pave_tensor *
     if (t->offset % size)
         return pave__fail(PAVE_E_INVALID, "%s: offset %" PRIu64 " is not a multiple of its %zu-byte elements",
                           name, t->offset, size);
+    if (t->buffer->align < size)
+        return pave__fail(PAVE_E_INVALID, "%s: its wrapped buffer starts at no multiple of its %zu-byte elements",
+                          name, size);
     for (int d = 0; d < t->rank; d++)
         if (t->shape[d] < 0)
             return pave__fail(PAVE_E_INVALID, "%s: shape[%d] is %" PRId64, name, d, t->shape[d]);
@@ -58,7 +61,7 @@ static pave_status check_reach(const pave_tensor *t, const char *name, pave__mat
 }
 
 static uint32_t alignment(const pave_tensor *t, int64_t ld, bool one_row) {
-    uint64_t bits = t->offset | 256u;
+    uint64_t bits = t->offset | t->buffer->align;
     if (!one_row) bits |= (uint64_t)ld * pave_dtype_bytes(t->type);
     return (uint32_t)(bits & (~bits + 1));
 }

@@ -112,6 +112,29 @@ FAKE_API CUresult cuMemFree_v2(CUdeviceptr pointer) {
     return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuMemFree: no such memory");
 }
 
+/* Zeros where the address is nobody's, as the driver has it. */
+static CUresult write_attribute(CUpointer_attribute name, const fake_memory *m, void *value) {
+    switch (name) {
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: *(CUmemorytype *)value = m ? CU_MEMORYTYPE_DEVICE : 0; break;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *(int *)value = m ? m->context->device : -2; break;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *(CUdeviceptr *)value = m ? (uintptr_t)m->base : 0; break;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *(size_t *)value = m ? m->bytes : 0; break;
+    default: return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuPointerGetAttributes: attribute %d", (int)name);
+    }
+    return CUDA_SUCCESS;
+}
+
+FAKE_API CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute *names, void **values,
+                                         CUdeviceptr pointer) {
+    ENTER(cuPointerGetAttributes);
+    if (fault) return fault;
+    const fake_memory *m = fake_find(pointer, 1);
+    CUresult result = CUDA_SUCCESS;
+    for (unsigned i = 0; i < count && result == CUDA_SUCCESS; i++)
+        result = write_attribute(names[i], m, values[i]);
+    return result;
+}
+
 void fake_memory_drop(CUcontext context) {
     for (fake_memory **link = &memories; *link;) {
         if ((*link)->context != context) {

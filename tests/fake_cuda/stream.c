@@ -184,6 +184,14 @@ FAKE_API CUresult cuStreamSynchronize(CUstream stream) {
     return fault;
 }
 
+FAKE_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) {
+    ENTER(cuStreamGetCtx);
+    if (fault) return fault;
+    if (!find_stream(stream)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamGetCtx: no such stream");
+    *context = stream->context;
+    return CUDA_SUCCESS;
+}
+
 FAKE_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
     ENTER(cuStreamWaitEvent);
     if (fault) return fault;
