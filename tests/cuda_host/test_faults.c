@@ -5,6 +5,7 @@
 #include "tests/cuda_host/driver.h"
 
 #include "backends/cuda/driver.h"
+#include <pave/cuda.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,8 @@ static char fault[128];
 typedef struct cycle {
     pave_device *device;
     pave_context *context;
-    pave_queue *queue, *timed;
-    pave_buffer *x, *w, *y, *z;
+    pave_queue *queue, *timed, *guest;
+    pave_buffer *x, *w, *y, *z, *view;
     pave_weights *weights;
     pave_event *written, *done;
     float got[M * N];
@@ -44,6 +45,16 @@ static pave_status make(cycle *c) {
     TRY(pave_buffer_create(c->context, BYTES, &c->w));
     TRY(pave_buffer_create(c->context, BYTES, &c->y));
     return pave_buffer_create(c->context, BYTES, &c->z);
+}
+
+/* The backend's own handles, given back to it. */
+static pave_status wrap(cycle *c) {
+    unsigned long long pointer;
+    struct CUstream_st *stream;
+    TRY(pave_cuda_buffer_pointer(c->x, &pointer));
+    TRY(pave_cuda_buffer_wrap(c->context, pointer, BYTES, &c->view));
+    TRY(pave_cuda_queue_stream(c->queue, &stream));
+    return pave_cuda_queue_wrap(c->context, stream, NULL, &c->guest);
 }
 
 /* x is ones and w is halves, in the end. */
@@ -102,6 +113,8 @@ static pave_status compute(cycle *c) {
 }
 
 static void destroy(cycle *c) {
+    pave_queue_destroy(&c->guest);
+    pave_buffer_destroy(&c->view);
     pave_weights_destroy(&c->weights);
     pave_event_destroy(&c->written);
     pave_event_destroy(&c->done);
@@ -126,6 +139,7 @@ static bool message_names_code(void) {
 static int run_cycle(void) {
     cycle c = {0};
     pave_status status = make(&c);
+    if (!status) status = wrap(&c);
     if (!status) status = transfer(&c);
     if (!status) status = compute(&c);
     bool named = !status || message_names_code();
