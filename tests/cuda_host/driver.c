@@ -46,9 +46,11 @@ bool driver_is_clean(bool orphans_allowed) {
     if (!orphans_allowed) left |= c.orphans;
     if (left)
         fprintf(stderr,
-                "left: memory %d, streams %d, events %d, modules %d, retained %d, pushed %d, orphans %d, errors %d: "
+                "left: memory %d, streams %d, events %d, modules %d, retained %d, pushed %d, orphans %d, "
+                "errors %d: "
                 "%s\n",
-                c.memory, c.streams, c.events, c.modules, c.retained, c.pushed, c.orphans, c.errors, driver_error());
+                c.memory, c.streams, c.events, c.modules, c.retained, c.pushed, c.orphans, c.errors,
+                driver_error());
     return !left;
 }
 

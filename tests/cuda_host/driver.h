@@ -14,17 +14,17 @@ unsigned driver_calls(const char *symbol);
 /* Whether nothing is alive and nothing was misused; says on stderr what is. */
 bool driver_is_clean(bool orphans_allowed);
 
-/* Runs `body` in a child with `name` set to `value`; returns what it returned, or -1 where the child crashed or
- * its own clean-up failed. */
+/* Runs `body` in a child with `name` set to `value`; returns what it returned, or -1 where the child crashed
+ * or its own clean-up failed. */
 int in_child(const char *name, const char *value, int (*body)(void));
 
 /* In a child: returns from it with the line's number. */
-#define EXPECT(condition)                                                                \
-    do {                                                                                  \
-        if (condition) break;                                                             \
-        fprintf(stderr, "%s:%d: not so: %s; last message: %s\n", __FILE__, __LINE__,      \
-                #condition, pave_last_message());                                         \
-        return 2;                                                                         \
+#define EXPECT(condition)                                                                        \
+    do {                                                                                         \
+        if (condition) break;                                                                    \
+        fprintf(stderr, "%s:%d: not so: %s; last message: %s\n", __FILE__, __LINE__, #condition, \
+                pave_last_message());                                                            \
+        return 2;                                                                                \
     } while (0)
 
 #endif

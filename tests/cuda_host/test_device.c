@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the CUDA backend finds and what it refuses, and why. Each case is a process of its own: a backend is probed
- * once. */
+ * What the CUDA backend finds and what it refuses, and why. Each case is a process of its own: a backend is
+ * probed once. */
 #include "tests/cuda_host/driver.h"
 
 #include <stdio.h>
@@ -61,24 +61,39 @@ static int one_of_three_refused(void) {
     EXPECT(info.compute_capability == 90);
     EXPECT(pave_device_open("cuda:2", &device) == PAVE_OK && device == found[1]);
     EXPECT(pave_device_open("cuda:1", &device) == PAVE_E_NOT_FOUND);
-    EXPECT(strstr(pave_last_message(), "cuda:1 (Fake RTX 75): refused: compute capability 7.5; the kernels need 8.0"));
+    EXPECT(strstr(pave_last_message(),
+                  "cuda:1 (Fake RTX 75): refused: compute capability 7.5; the kernels need 8.0"));
     EXPECT(pave_device_open("cuda:7", &device) == PAVE_E_NOT_FOUND);
     EXPECT(driver_is_clean(false));
     return 0;
 }
 
-static int too_old(void) { return refused_for("compute capability 7.5; the kernels need 8.0"); }
-static int none(void) { return refused_for("CUDA_ERROR_NO_DEVICE (100)"); }
-static int init_fails(void) { return refused_for("initialising the driver: CUDA_ERROR_UNKNOWN (999)"); }
-static int count_fails(void) { return refused_for("counting devices: CUDA_ERROR_NOT_INITIALIZED (3)"); }
-static int get_fails(void) { return refused_for("getting a device: CUDA_ERROR_INVALID_DEVICE (101)"); }
-static int attribute_fails(void) { return refused_for("CUDA_ERROR_UNKNOWN (999)"); }
-static int nameless_code(void) { return refused_for("unknown code (12345)"); }
+static int too_old(void) {
+    return refused_for("compute capability 7.5; the kernels need 8.0");
+}
+static int none(void) {
+    return refused_for("CUDA_ERROR_NO_DEVICE (100)");
+}
+static int init_fails(void) {
+    return refused_for("initialising the driver: CUDA_ERROR_UNKNOWN (999)");
+}
+static int count_fails(void) {
+    return refused_for("counting devices: CUDA_ERROR_NOT_INITIALIZED (3)");
+}
+static int get_fails(void) {
+    return refused_for("getting a device: CUDA_ERROR_INVALID_DEVICE (101)");
+}
+static int attribute_fails(void) {
+    return refused_for("CUDA_ERROR_UNKNOWN (999)");
+}
+static int nameless_code(void) {
+    return refused_for("unknown code (12345)");
+}
 
-#define CASE(name, variable, value, body)                             \
-    static void name(void **state) {                                  \
-        (void)state;                                                  \
-        assert_int_equal(in_child(variable, value, body), 0);         \
+#define CASE(name, variable, value, body)                     \
+    static void name(void **state) {                          \
+        (void)state;                                          \
+        assert_int_equal(in_child(variable, value, body), 0); \
     }
 CASE(describes_a_device, NULL, NULL, described)
 CASE(refuses_one_of_three, "FAKE_CUDA_DEVICES", "89,75,90", one_of_three_refused)

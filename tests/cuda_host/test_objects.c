@@ -128,8 +128,10 @@ static void steady_state(void **state) {
     TEST_OK(pave_buffer_create(context, BYTES, &x));
     TEST_OK(pave_buffer_create(context, BYTES, &y));
     TEST_OK(pave_buffer_fill(queue, x, 0, BYTES, &one, 4, NULL));
-    pave_linear_params linear = {.size = sizeof linear, .x = pave_tensor_2d(x, PAVE_F32, 4, 16),
-                                 .w = pave_tensor_2d(x, PAVE_F32, 4, 16), .y = pave_tensor_2d(y, PAVE_F32, 4, 4)};
+    pave_linear_params linear = {.size = sizeof linear,
+                                 .x = pave_tensor_2d(x, PAVE_F32, 4, 16),
+                                 .w = pave_tensor_2d(x, PAVE_F32, 4, 16),
+                                 .y = pave_tensor_2d(y, PAVE_F32, 4, 4)};
     unsigned made[4] = {0};
     for (int i = 0; i < 20; i++) {
         pave_event *event;
@@ -166,8 +168,7 @@ static uint32_t seen_across(bool wait) {
     TEST_OK(pave_buffer_fill(one, a, 0, BYTES, &zero, 4, NULL));
     TEST_OK(pave_queue_finish(one));
     TEST_OK(pave_buffer_write(one, a, 0, values, BYTES, PAVE_ASYNC, &(pave_sync){.event = &written}));
-    TEST_OK(pave_buffer_copy(two, a, 0, b, 0, BYTES,
-                             &(pave_sync){.wait = &written, .wait_count = wait}));
+    TEST_OK(pave_buffer_copy(two, a, 0, b, 0, BYTES, &(pave_sync){.wait = &written, .wait_count = wait}));
     TEST_OK(pave_buffer_read(two, b, 0, &got, 4, PAVE_BLOCK, NULL));
     pave_event_destroy(&written);
     pave_queue_destroy(&one);
@@ -201,8 +202,12 @@ static void destroy_in_order(int order, const float *ones) {
     pave_tensor w = pave_tensor_2d(x, PAVE_F32, 8, 8);
     TEST_OK(pave_weights_create(queue, &w, PAVE_HIGH, &weights));
     pave_layer layers[2] = {{.weights = weights}, {.w = w}};
-    pave_mlp_params mlp = {.size = sizeof mlp, .x = w, .layers = layers, .layer_count = 2,
-                           .reduction = PAVE_REDUCE_SUM, .y = pave_tensor_1d(y, PAVE_F32, 8)};
+    pave_mlp_params mlp = {.size = sizeof mlp,
+                           .x = w,
+                           .layers = layers,
+                           .layer_count = 2,
+                           .reduction = PAVE_REDUCE_SUM,
+                           .y = pave_tensor_1d(y, PAVE_F32, 8)};
     TEST_OK(pave_mlp(queue, &mlp, &(pave_sync){.event = &event}));
     int left[OBJECTS] = {0, 1, 2, 3, 4, 5};
     for (int n = OBJECTS; n; n--) {
@@ -210,12 +215,23 @@ static void destroy_in_order(int order, const float *ones) {
         order /= n;
         left[at] = left[n - 1];
         switch (which) {
-        case 0: pave_context_destroy(&context); break;
-        case 1: pave_queue_destroy(&queue); break;
-        case 2: pave_buffer_destroy(&x); break;
-        case 3: pave_buffer_destroy(&y); break;
-        case 4: pave_event_destroy(&event); break;
-        default: pave_weights_destroy(&weights);
+        case 0:
+            pave_context_destroy(&context);
+            break;
+        case 1:
+            pave_queue_destroy(&queue);
+            break;
+        case 2:
+            pave_buffer_destroy(&x);
+            break;
+        case 3:
+            pave_buffer_destroy(&y);
+            break;
+        case 4:
+            pave_event_destroy(&event);
+            break;
+        default:
+            pave_weights_destroy(&weights);
         }
     }
 }
@@ -231,10 +247,11 @@ static void destroys_in_any_order(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(transfers, teardown),    cmocka_unit_test_teardown(mapping_is_refused, teardown),
-        cmocka_unit_test_teardown(events, teardown),       cmocka_unit_test_teardown(steady_state, teardown),
-        cmocka_unit_test_teardown(waits_across_queues, teardown),
-        cmocka_unit_test_teardown(destroys_in_any_order, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(transfers, teardown),
+                                       cmocka_unit_test_teardown(mapping_is_refused, teardown),
+                                       cmocka_unit_test_teardown(events, teardown),
+                                       cmocka_unit_test_teardown(steady_state, teardown),
+                                       cmocka_unit_test_teardown(waits_across_queues, teardown),
+                                       cmocka_unit_test_teardown(destroys_in_any_order, teardown)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What makes the fake driver a test's tool: calls are counted, chosen ones fail, misuse is remembered, and the
- * counts are reported when the process ends. */
+ * What makes the fake driver a test's tool: calls are counted, chosen ones fail, misuse is remembered, and
+ * the counts are reported when the process ends. */
 #include "tests/fake_cuda/inside.h"
 
 #include <pthread.h>
@@ -46,7 +46,9 @@ static void read_environment(void) {
     fail_code = (CUresult)code;
 }
 
-int fake_lock(void) { return pthread_mutex_lock(&lock); }
+int fake_lock(void) {
+    return pthread_mutex_lock(&lock);
+}
 
 void fake_unlock(int *locked) {
     (void)locked;
@@ -66,8 +68,10 @@ static int survives(int function) {
     case FAKE_cuDeviceTotalMem_v2:
     case FAKE_cuDevicePrimaryCtxRelease_v2:
     case FAKE_cuCtxPushCurrent_v2:
-    case FAKE_cuCtxPopCurrent_v2: return 1;
-    default: return 0;
+    case FAKE_cuCtxPopCurrent_v2:
+        return 1;
+    default:
+        return 0;
     }
 }
 
@@ -99,7 +103,9 @@ void fake_cuda_live(fake_cuda_counts *counts) {
     *counts = fake_counts;
 }
 
-const char *fake_cuda_error(void) { return first_error; }
+const char *fake_cuda_error(void) {
+    return first_error;
+}
 
 unsigned fake_cuda_calls(const char *symbol) {
     __attribute__((cleanup(fake_unlock))) int locked = fake_lock();
@@ -110,7 +116,8 @@ unsigned fake_cuda_calls(const char *symbol) {
 static void print_counts(FILE *file) {
     const fake_cuda_counts *c = &fake_counts;
     fprintf(file,
-            "memory %d streams %d events %d modules %d retained %d pushed %d orphans %d errors %d faults %d%s%s\n",
+            "memory %d streams %d events %d modules %d retained %d pushed %d orphans %d errors %d faults "
+            "%d%s%s\n",
             c->memory, c->streams, c->events, c->modules, c->retained, c->pushed, c->orphans, c->errors,
             c->faults, *first_error ? ": " : "", first_error);
 }
@@ -123,7 +130,8 @@ __attribute__((destructor)) static void report(void) {
         print_counts(file);
         fclose(file);
     }
-    int left = c->memory | c->streams | c->events | c->modules | c->retained | c->pushed | c->orphans | c->errors;
+    int left =
+        c->memory | c->streams | c->events | c->modules | c->retained | c->pushed | c->orphans | c->errors;
     if (!left || !strict || strcmp(strict, "1") != 0) return;
     fputs("fake driver: ", stderr);
     print_counts(stderr);
@@ -135,8 +143,10 @@ FAKE_API CUresult cuGetErrorName(CUresult error, const char **name) {
     ENTER(cuGetErrorName);
     if (fault) return fault;
     switch (error) {
-#define NAME(code) \
-    case code: *name = #code; return CUDA_SUCCESS;
+#define NAME(code)     \
+    case code:         \
+        *name = #code; \
+        return CUDA_SUCCESS;
         NAME(CUDA_SUCCESS)
         NAME(CUDA_ERROR_INVALID_VALUE)
         NAME(CUDA_ERROR_OUT_OF_MEMORY)
@@ -156,6 +166,8 @@ FAKE_API CUresult cuGetErrorName(CUresult error, const char **name) {
         NAME(CUDA_ERROR_LAUNCH_FAILED)
         NAME(CUDA_ERROR_UNKNOWN)
 #undef NAME
-    default: *name = NULL; return CUDA_ERROR_INVALID_VALUE;
+    default:
+        *name = NULL;
+        return CUDA_ERROR_INVALID_VALUE;
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fake driver's devices, shaped as an RTX 4090 whatever their compute capability, and their primary contexts. */
+ * The fake driver's devices, shaped as an RTX 4090 whatever their compute capability, and their primary
+ * contexts. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdio.h>
@@ -35,7 +36,8 @@ FAKE_API CUresult cuDriverGetVersion(int *version) {
 
 FAKE_API CUresult cuDeviceGetCount(int *count) {
     ENTER(cuDeviceGetCount);
-    if (!fault && !initialised) fault = fake_misuse(CUDA_ERROR_NOT_INITIALIZED, "cuDeviceGetCount before cuInit");
+    if (!fault && !initialised)
+        fault = fake_misuse(CUDA_ERROR_NOT_INITIALIZED, "cuDeviceGetCount before cuInit");
     if (!fault) *count = device_count;
     return fault;
 }
@@ -71,21 +73,50 @@ FAKE_API CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute which, CUd
     ENTER(cuDeviceGetAttribute);
     if (fault) return fault;
     switch (which) {
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = capabilities[device] / 10; break;
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = capabilities[device] % 10; break;
-    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 128; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR: *value = 1536; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = 1024; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR: *value = 24; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR: *value = 65536; break;
-    case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *value = 32; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: *value = 102400; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = 101376; break;
-    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: *value = 75497472; break;
-    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *value = 2520000; break;
-    case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: *value = 10501000; break;
-    case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH: *value = 384; break;
-    default: return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuDeviceGetAttribute: %d is not known", (int)which);
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
+        *value = capabilities[device] / 10;
+        break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+        *value = capabilities[device] % 10;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
+        *value = 128;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
+        *value = 1536;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+        *value = 1024;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR:
+        *value = 24;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR:
+        *value = 65536;
+        break;
+    case CU_DEVICE_ATTRIBUTE_WARP_SIZE:
+        *value = 32;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR:
+        *value = 102400;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
+        *value = 101376;
+        break;
+    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE:
+        *value = 75497472;
+        break;
+    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
+        *value = 2520000;
+        break;
+    case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE:
+        *value = 10501000;
+        break;
+    case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH:
+        *value = 384;
+        break;
+    default:
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuDeviceGetAttribute: %d is not known", (int)which);
     }
     return CUDA_SUCCESS;
 }
@@ -117,7 +148,8 @@ FAKE_API CUresult cuCtxPushCurrent_v2(CUcontext context) {
     if (fault) return fault;
     if (!context || !context->retained)
         return fake_misuse(CUDA_ERROR_INVALID_CONTEXT, "a context is pushed that is not retained");
-    if (depth == STACK_MAX) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "contexts are pushed and not popped");
+    if (depth == STACK_MAX)
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "contexts are pushed and not popped");
     stack[depth++] = context;
     fake_counts.pushed++;
     return CUDA_SUCCESS;

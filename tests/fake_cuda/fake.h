@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A CUDA driver with no device behind it, for tests of the CUDA backend's host side: memory is the host's, kernels
- * run by the float64 reference, and what a real driver would tolerate or crash on is recorded as an error. This
- * header is what tests see of it; they find the functions with dlsym.
+ * A CUDA driver with no device behind it, for tests of the CUDA backend's host side: memory is the host's,
+ * kernels run by the float64 reference, and what a real driver would tolerate or crash on is recorded as an
+ * error. This header is what tests see of it; they find the functions with dlsym.
  *
  * Environment, read at the first call:
  *   FAKE_CUDA_DEVICES="89,75"                      compute capabilities; "" for none; unset: one, 8.9
  *   FAKE_CUDA_MEMORY=bytes                         of each device
- *   FAKE_CUDA_FAIL="symbol:nth:code[:sticky]"      the nth call of symbol fails; sticky: so does what comes after
- *   FAKE_CUDA_DEFER=1                              work waits in its stream until something synchronises
+ *   FAKE_CUDA_FAIL="symbol:nth:code[:sticky]"      the nth call of symbol fails; sticky: so does what comes
+ * after FAKE_CUDA_DEFER=1                              work waits in its stream until something synchronises
  *   FAKE_CUDA_REPORT=file                          a line of the counts is appended to it at exit
- *   FAKE_CUDA_STRICT=1                             at exit with anything alive or misused, the status becomes 99 */
+ *   FAKE_CUDA_STRICT=1                             at exit with anything alive or misused, the status becomes
+ * 99 */
 #ifndef PAVE_TESTS_FAKE_CUDA_FAKE_H
 #define PAVE_TESTS_FAKE_CUDA_FAKE_H
 

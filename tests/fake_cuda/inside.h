@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The fake driver's objects and what its files share. One lock is held in every call, so nothing here is atomic. */
+ * The fake driver's objects and what its files share. One lock is held in every call, so nothing here is
+ * atomic. */
 #ifndef PAVE_TESTS_FAKE_CUDA_INSIDE_H
 #define PAVE_TESTS_FAKE_CUDA_INSIDE_H
 
@@ -21,8 +22,8 @@ enum {
 /* Opens every entry: holds the lock until the entry returns, counts the call and says whether it is to fail.
  * What acquires returns `fault` at once; what releases does its work first, as a driver does that reports an
  * earlier failure. */
-#define ENTER(symbol)                                                        \
-    __attribute__((cleanup(fake_unlock))) int locked = fake_lock();          \
+#define ENTER(symbol)                                               \
+    __attribute__((cleanup(fake_unlock))) int locked = fake_lock(); \
     CUresult fault = fake_call(FAKE_##symbol)
 int fake_lock(void);
 void fake_unlock(int *locked);
@@ -87,7 +88,7 @@ typedef struct fake_op {
     const void *source;
     uint64_t count; /* bytes; SET: elements */
     unsigned value, size;
-    CUevent event;  /* RECORD */
+    CUevent event;   /* RECORD */
     uint64_t awaits; /* WAIT: this one is to be done before */
     fake_launch launch;
 } fake_op;

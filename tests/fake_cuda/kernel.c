@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Modules, functions and launches. A function is a CUDA row's name; a launch is held to what the row says and then
- * run by the host backend's arithmetic, which is included to share it: only the operands' types and the slice of
- * a partial state are other than the host row's. */
+ * Modules, functions and launches. A function is a CUDA row's name; a launch is held to what the row says and
+ * then run by the host backend's arithmetic, which is included to share it: only the operands' types and the
+ * slice of a partial state are other than the host row's. */
 #include "tests/fake_cuda/inside.h"
 
 #include "backends/host/kernels.c"
@@ -108,10 +108,18 @@ FAKE_API CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute w
 
 static size_t args_bytes(pave__family family, size_t *buffers) {
     switch (family) {
-    case PAVE__GEMM: *buffers = PAVE_GEMM_BUFFERS; return sizeof(pave_abi_gemm);
-    case PAVE__PACK: *buffers = PAVE_PACK_BUFFERS; return sizeof(pave_abi_pack);
-    case PAVE__PEAK: *buffers = PAVE_PEAK_BUFFERS; return sizeof(pave_abi_peak);
-    default: *buffers = PAVE_REDUCE_BUFFERS; return sizeof(pave_abi_reduce);
+    case PAVE__GEMM:
+        *buffers = PAVE_GEMM_BUFFERS;
+        return sizeof(pave_abi_gemm);
+    case PAVE__PACK:
+        *buffers = PAVE_PACK_BUFFERS;
+        return sizeof(pave_abi_pack);
+    case PAVE__PEAK:
+        *buffers = PAVE_PEAK_BUFFERS;
+        return sizeof(pave_abi_peak);
+    default:
+        *buffers = PAVE_REDUCE_BUFFERS;
+        return sizeof(pave_abi_reduce);
     }
 }
 
@@ -131,21 +139,24 @@ static CUresult read_parameters(const pave__row *row, void **parameters, fake_la
 static CUresult check_shape(CUfunction f, const unsigned *grid, const unsigned *block, unsigned shared) {
     const pave__row *row = f->row;
     if (block[0] != (unsigned)row->threads || block[1] != 1 || block[2] != 1)
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: blocks of %u x %u x %u threads, not %d", row->name, block[0],
-                           block[1], block[2], row->threads);
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: blocks of %u x %u x %u threads, not %d", row->name,
+                           block[0], block[1], block[2], row->threads);
     if (!grid[0] || !grid[1] || !grid[2] || grid[0] > INT32_MAX || grid[1] > 65535 || grid[2] > 65535)
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: grid %u x %u x %u", row->name, grid[0], grid[1], grid[2]);
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: grid %u x %u x %u", row->name, grid[0], grid[1],
+                           grid[2]);
     if (shared != row->shared_bytes)
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %u bytes of shared memory, not %" PRIu32, row->name, shared,
-                           row->shared_bytes);
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %u bytes of shared memory, not %" PRIu32, row->name,
+                           shared, row->shared_bytes);
     if (shared > f->shared_bytes_allowed)
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %u bytes of shared memory where %" PRIu32 " are allowed",
-                           row->name, shared, f->shared_bytes_allowed);
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE,
+                           "%s: %u bytes of shared memory where %" PRIu32 " are allowed", row->name, shared,
+                           f->shared_bytes_allowed);
     return CUDA_SUCCESS;
 }
 
-FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                                 unsigned bz, unsigned shared, CUstream stream, void **parameters, void **extra) {
+FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                                 unsigned by, unsigned bz, unsigned shared, CUstream stream,
+                                 void **parameters, void **extra) {
     ENTER(cuLaunchKernel);
     if (fault) return fault;
     if (!find_function(f)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuLaunchKernel: no such function");
@@ -156,23 +167,25 @@ FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigne
     return result ? result : fake_submit(stream, f->row->name, &op);
 }
 
-static int64_t type_bytes(int type) { return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4; }
+static int64_t type_bytes(int type) {
+    return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4;
+}
 
 /* Whether [rows, cols] elements at a stride lie in the buffer and are aligned as the row wants. */
 static int fits(const fake_launch *l, const char *what, CUdeviceptr buffer, int64_t offset, int64_t rows,
                 int64_t cols, int64_t ld, int64_t size, int align) {
     if (rows <= 0 || cols <= 0) return 1;
-    fake_memory *m = fake_find(buffer, 1);
     int64_t span = ((rows - 1) * ld + cols) * size;
-    if (!m || offset < 0 || !fake_find(buffer, (uint64_t)(offset + span))) {
-        fake_misuse(CUDA_SUCCESS, "%s: %s leaves its buffer: offset %" PRId64 ", %" PRId64 " x %" PRId64 ", ld %" PRId64,
+    if (offset < 0 || !fake_find(buffer, (uint64_t)(offset + span))) {
+        fake_misuse(CUDA_SUCCESS,
+                    "%s: %s leaves its buffer: offset %" PRId64 ", %" PRId64 " x %" PRId64 ", ld %" PRId64,
                     l->row->name, what, offset, rows, cols, ld);
         return 0;
     }
     int64_t least = align > size ? align : size;
     if ((buffer + (uint64_t)offset) % (uint64_t)least || (align > size && ld * size % align)) {
-        fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", ld %" PRId64, l->row->name, what,
-                    offset, ld);
+        fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", ld %" PRId64, l->row->name,
+                    what, offset, ld);
         return 0;
     }
     return 1;
@@ -185,7 +198,8 @@ static int links_fit(const fake_launch *l, const pave_abi_link *links, int count
         if (k->op > PAVE_LINK_DIV || k->operand == PAVE_OPERAND_SCALAR) continue;
         int full = k->operand == PAVE_OPERAND_FULL;
         int64_t rows = full ? m : k->operand == PAVE_OPERAND_ROW ? n : m;
-        if (!fits(l, "a link's tensor", tensors[i], k->offset, rows, full ? n : 1, k->ld, type_bytes(k->type), 1))
+        if (!fits(l, "a link's tensor", tensors[i], k->offset, rows, full ? n : 1, k->ld, type_bytes(k->type),
+                  1))
             return 0;
     }
     return 1;
@@ -211,7 +225,8 @@ static int launch_fits(const fake_launch *l) {
     const pave_abi_pack *p = &l->args.pack;
     const CUdeviceptr *b = l->buffers;
     switch (l->row->family) {
-    case PAVE__GEMM: return gemm_fits(l);
+    case PAVE__GEMM:
+        return gemm_fits(l);
     case PAVE__PACK:
         return fits(l, "X", b[0], p->x_offset, p->rows, p->cols, p->ldx, type_bytes(p->x_type), 1) &&
                fits(l, "Y", b[1], p->y_offset, p->rows, p->cols_out, p->ldy, type_bytes(p->y_type), 1);
@@ -223,7 +238,8 @@ static int launch_fits(const fake_launch *l) {
         return fits(l, "X", b[0], r->x_offset, r->rows, r->cols, r->ldx, type_bytes(r->x_type), 1) &&
                fits(l, "Y", b[1], r->y_offset, r->rows, 1, r->y_stride, type_bytes(r->y_type), 1) &&
                links_fit(l, r->links, r->link_count, b + 2, r->rows, 1);
-    default: return 1;
+    default:
+        return 1;
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Device memory that is the host's, between red zones that are checked when it is freed; fresh memory holds all
- * ones, a NaN in every type. */
+ * Device memory that is the host's, between red zones that are checked when it is freed; fresh memory holds
+ * all ones, a NaN in every type. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdlib.h>
@@ -104,7 +104,8 @@ FAKE_API CUresult cuMemFree_v2(CUdeviceptr pointer) {
     fake_drain(context);
     for (fake_memory **link = &memories; *link; link = &(*link)->next)
         if ((uintptr_t)(*link)->base == pointer) {
-            if ((*link)->context != context) fake_misuse(CUDA_SUCCESS, "cuMemFree: memory of another context");
+            if ((*link)->context != context)
+                fake_misuse(CUDA_SUCCESS, "cuMemFree: memory of another context");
             release(link);
             return fault;
         }
@@ -148,15 +149,19 @@ void fake_memory_drop(CUcontext context) {
 static CUresult submit_copy(CUstream stream, const char *who, void *target, const void *source, size_t bytes,
                             int from_device, int to_device) {
     if (!bytes) return fake_misuse(CUDA_SUCCESS, "%s: 0 bytes", who);
-    if ((from_device && !fake_find((uintptr_t)source, bytes)) || (to_device && !fake_find((uintptr_t)target, bytes)))
+    if ((from_device && !fake_find((uintptr_t)source, bytes)) ||
+        (to_device && !fake_find((uintptr_t)target, bytes)))
         return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %zu bytes leave their memory", who, bytes);
     fake_op op = {.kind = FAKE_COPY, .target = target, .source = source, .count = bytes};
     return fake_submit(stream, who, &op);
 }
 
-static void *pointer_of(CUdeviceptr at) { return (void *)(uintptr_t)at; }
+static void *pointer_of(CUdeviceptr at) {
+    return (void *)(uintptr_t)at;
+}
 
-FAKE_API CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void *source, size_t bytes, CUstream stream) {
+FAKE_API CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void *source, size_t bytes,
+                                       CUstream stream) {
     ENTER(cuMemcpyHtoDAsync_v2);
     return fault ? fault : submit_copy(stream, "cuMemcpyHtoDAsync", pointer_of(target), source, bytes, 0, 1);
 }
@@ -166,17 +171,19 @@ FAKE_API CUresult cuMemcpyDtoHAsync_v2(void *target, CUdeviceptr source, size_t 
     return fault ? fault : submit_copy(stream, "cuMemcpyDtoHAsync", target, pointer_of(source), bytes, 1, 0);
 }
 
-FAKE_API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr target, CUdeviceptr source, size_t bytes, CUstream stream) {
+FAKE_API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr target, CUdeviceptr source, size_t bytes,
+                                       CUstream stream) {
     ENTER(cuMemcpyDtoDAsync_v2);
     return fault ? fault
-                 : submit_copy(stream, "cuMemcpyDtoDAsync", pointer_of(target), pointer_of(source), bytes, 1, 1);
+                 : submit_copy(stream, "cuMemcpyDtoDAsync", pointer_of(target), pointer_of(source), bytes, 1,
+                               1);
 }
 
 static CUresult submit_set(CUstream stream, const char *who, CUdeviceptr at, unsigned value, unsigned size,
                            size_t count) {
     if (at % size || !fake_find(at, (uint64_t)count * size))
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %zu elements leave their memory or are not aligned", who,
-                           count);
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %zu elements leave their memory or are not aligned",
+                           who, count);
     fake_op op = {.kind = FAKE_SET, .target = pointer_of(at), .count = count, .value = value, .size = size};
     return fake_submit(stream, who, &op);
 }

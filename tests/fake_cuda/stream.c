@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Streams and events. Work is done at once, or, deferred, as late as CUDA allows: only when something waits for
- * it, one stream at a time, and of other streams what an event asks for. */
+ * Streams and events. Work is done at once, or, deferred, as late as CUDA allows: only when something waits
+ * for it, one stream at a time, and of other streams what an event asks for. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdlib.h>
@@ -66,10 +66,18 @@ static double now_ns(void) {
 static void perform(fake_op *op) {
     double begin = now_ns();
     switch (op->kind) {
-    case FAKE_COPY: memmove(op->target, op->source, op->count); break;
-    case FAKE_SET: set_memory(op); break;
-    case FAKE_LAUNCH: fake_execute(&op->launch); break;
-    case FAKE_WAIT: run_until(op->awaits); return;
+    case FAKE_COPY:
+        memmove(op->target, op->source, op->count);
+        break;
+    case FAKE_SET:
+        set_memory(op);
+        break;
+    case FAKE_LAUNCH:
+        fake_execute(&op->launch);
+        break;
+    case FAKE_WAIT:
+        run_until(op->awaits);
+        return;
     case FAKE_RECORD:
         if (op->event->recorded == op->sequence) op->event->ns = device_ns;
         event_let_go(op->event);
@@ -166,13 +174,14 @@ FAKE_API CUresult cuStreamDestroy_v2(CUstream stream) {
     return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamDestroy: no such stream");
 }
 
+/* Waiting fails because the work did: none of it is under way any more when it has. */
 FAKE_API CUresult cuStreamSynchronize(CUstream stream) {
     ENTER(cuStreamSynchronize);
-    if (fault) return fault;
     if (!fake_current("cuStreamSynchronize")) return CUDA_ERROR_INVALID_CONTEXT;
-    if (!find_stream(stream)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamSynchronize: no such stream");
+    if (!find_stream(stream))
+        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamSynchronize: no such stream");
     finish(stream);
-    return CUDA_SUCCESS;
+    return fault;
 }
 
 FAKE_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) {
@@ -232,10 +241,10 @@ FAKE_API CUresult cuEventRecord(CUevent event, CUstream stream) {
 
 FAKE_API CUresult cuEventSynchronize(CUevent event) {
     ENTER(cuEventSynchronize);
-    if (fault) return fault;
-    if (!find_event(event)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuEventSynchronize: no such event");
+    if (!find_event(event))
+        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuEventSynchronize: no such event");
     run_until(event->recorded);
-    return CUDA_SUCCESS;
+    return fault;
 }
 
 /* Deferred work gets on by one step each time that somebody asks. */

@@ -3,7 +3,9 @@
 extern __attribute__((visibility("default"))) int cuInit(unsigned flags);
 extern __attribute__((visibility("default"))) int cuDriverGetVersion(int *version);
 
-int cuInit(unsigned flags) { return (int)flags; }
+int cuInit(unsigned flags) {
+    return (int)flags;
+}
 
 int cuDriverGetVersion(int *version) {
     *version = 3000;
