@@ -8,15 +8,15 @@
 #define OLDEST_CAPABILITY 80
 
 /* Operations (multiply-add: 2) a clock and SM, dense, float32 accumulation. Sources: the architectures'
- * whitepapers (A100, GA102, AD102); for 9.0 what mma.sync reaches in registers on an H100, 317 and 631 TFLOP/s
- * at 132 SMs and 1.755 GHz, since its other instructions have rows of their own or none. */
+ * whitepapers (A100, GA102, AD102); for 9.0 what mma.sync reaches in registers on an H100, 317 and 631
+ * TFLOP/s at 132 SMs and 1.755 GHz, since its other instructions have rows of their own or none. */
 typedef struct rates {
     int capability;
     double fma, tf32, half;
 } rates;
 
 static const rates rate_table[] = {
-    {80, 128, 1024, 2048}, {86, 256, 256, 512},   {87, 256, 512, 1024},   {89, 256, 256, 512},
+    {80, 128, 1024, 2048}, {86, 256, 256, 512},    {87, 256, 512, 1024}, {89, 256, 256, 512},
     {90, 256, 1368, 2724}, {100, 256, 1368, 2724}, {120, 256, 256, 512},
 };
 
@@ -27,7 +27,8 @@ static const rates *rates_of(int capability) {
     return found;
 }
 
-/* A device with the first failure of asking about it: without its capability or its sizes there is no plan. */
+/* A device with the first failure of asking about it: without its capability or its sizes there is no plan.
+ */
 typedef struct asked {
     CUdevice device;
     CUresult failed;

@@ -108,18 +108,10 @@ FAKE_API CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute w
 
 static size_t args_bytes(pave__family family, size_t *buffers) {
     switch (family) {
-    case PAVE__GEMM:
-        *buffers = PAVE_GEMM_BUFFERS;
-        return sizeof(pave_abi_gemm);
-    case PAVE__PACK:
-        *buffers = PAVE_PACK_BUFFERS;
-        return sizeof(pave_abi_pack);
-    case PAVE__PEAK:
-        *buffers = PAVE_PEAK_BUFFERS;
-        return sizeof(pave_abi_peak);
-    default:
-        *buffers = PAVE_REDUCE_BUFFERS;
-        return sizeof(pave_abi_reduce);
+    case PAVE__GEMM: *buffers = PAVE_GEMM_BUFFERS; return sizeof(pave_abi_gemm);
+    case PAVE__PACK: *buffers = PAVE_PACK_BUFFERS; return sizeof(pave_abi_pack);
+    case PAVE__PEAK: *buffers = PAVE_PEAK_BUFFERS; return sizeof(pave_abi_peak);
+    default: *buffers = PAVE_REDUCE_BUFFERS; return sizeof(pave_abi_reduce);
     }
 }
 
@@ -225,8 +217,7 @@ static int launch_fits(const fake_launch *l) {
     const pave_abi_pack *p = &l->args.pack;
     const CUdeviceptr *b = l->buffers;
     switch (l->row->family) {
-    case PAVE__GEMM:
-        return gemm_fits(l);
+    case PAVE__GEMM: return gemm_fits(l);
     case PAVE__PACK:
         return fits(l, "X", b[0], p->x_offset, p->rows, p->cols, p->ldx, type_bytes(p->x_type), 1) &&
                fits(l, "Y", b[1], p->y_offset, p->rows, p->cols_out, p->ldy, type_bytes(p->y_type), 1);
@@ -238,8 +229,7 @@ static int launch_fits(const fake_launch *l) {
         return fits(l, "X", b[0], r->x_offset, r->rows, r->cols, r->ldx, type_bytes(r->x_type), 1) &&
                fits(l, "Y", b[1], r->y_offset, r->rows, 1, r->y_stride, type_bytes(r->y_type), 1) &&
                links_fit(l, r->links, r->link_count, b + 2, r->rows, 1);
-    default:
-        return 1;
+    default: return 1;
     }
 }
 

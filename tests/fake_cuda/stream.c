@@ -66,18 +66,10 @@ static double now_ns(void) {
 static void perform(fake_op *op) {
     double begin = now_ns();
     switch (op->kind) {
-    case FAKE_COPY:
-        memmove(op->target, op->source, op->count);
-        break;
-    case FAKE_SET:
-        set_memory(op);
-        break;
-    case FAKE_LAUNCH:
-        fake_execute(&op->launch);
-        break;
-    case FAKE_WAIT:
-        run_until(op->awaits);
-        return;
+    case FAKE_COPY: memmove(op->target, op->source, op->count); break;
+    case FAKE_SET: set_memory(op); break;
+    case FAKE_LAUNCH: fake_execute(&op->launch); break;
+    case FAKE_WAIT: run_until(op->awaits); return;
     case FAKE_RECORD:
         if (op->event->recorded == op->sequence) op->event->ns = device_ns;
         event_let_go(op->event);
