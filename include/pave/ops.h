@@ -77,9 +77,10 @@ typedef struct pave_linear_params {
 /* y = epilogue(x · Wᵀ + bias).
  * Shape:  above; any M, N, K >= 0, row strides >= the width.   Types: any of f32, f16, bf16, mixed.
  * Alias:  y must not overlap x, w or bias; a link's full tensor may be exactly y.
- * Empty:  M or N 0: nothing is written (a reduction still writes its empty rows' values); K 0:
- * epilogue(bias). Order:  asynchronous.   Threads: one queue, one thread. Errors: PAVE_E_INVALID names the
- * argument; PAVE_E_UNSUPPORTED gives the planner's reasons; y is untouched. */
+ * Empty:  M or N 0: nothing is written (but a reduction writes its empty rows' values); K 0: epilogue(bias).
+ * Order:  asynchronous.   Threads: one queue, one thread.
+ * Errors: PAVE_E_INVALID names the argument, PAVE_E_UNSUPPORTED gives the planner's reasons; y is untouched.
+ * Error bound: docs/operations.md. */
 PAVE_API pave_status pave_linear(pave_queue *queue, const pave_linear_params *params, const pave_sync *sync);
 
 typedef struct pave_reduce_params {
@@ -112,9 +113,10 @@ typedef struct pave_mlp_params {
     const pave_plan *plan;
 } pave_mlp_params;
 
-/* A chain of linears planned as one whole; intermediates are private to it. A link's tensor in a layer but
- * the last must not have a value an element of a private output's caller-visible alias. Otherwise as
- * pave_linear. */
+/* y = reduction(layer_n(… layer_1(x))): a chain of linears planned as one whole; intermediates are private to
+ * it. Shapes, types, order and errors as for pave_linear, argument by argument.
+ * Alias:  y must not overlap x or any w or bias; only the last layer's links may have y itself as a tensor.
+ * Empty:  a hidden width of 0 leaves the next layer's K at 0. */
 PAVE_API pave_status pave_mlp(pave_queue *queue, const pave_mlp_params *params, const pave_sync *sync);
 
 /* A constant W [N, K] for use as often as wanted: whatever form a plan needs is made once, on first use or
