@@ -8,7 +8,9 @@
 #include <cuda.h>
 #include <stdbool.h>
 
-/* X(member, symbol, parameters) */
+/* X(member, symbol, parameters). A symbol is the oldest one of its signature, so that no driver is refused
+ * for want of a newer name: cuEventElapsedTime_v2 came with 12.8. cuda.h makes some of these names macros; a
+ * list that is used with # or ## alone keeps them as they stand here. */
 #define CUDA_FUNCTIONS(X)                                                                                    \
     X(Init, cuInit, (unsigned))                                                                              \
     X(DriverGetVersion, cuDriverGetVersion, (int *))                                                         \
@@ -43,7 +45,7 @@
     X(EventRecord, cuEventRecord, (CUevent, CUstream))                                                       \
     X(EventSynchronize, cuEventSynchronize, (CUevent))                                                       \
     X(EventQuery, cuEventQuery, (CUevent))                                                                   \
-    X(EventElapsedTime, cuEventElapsedTime_v2, (float *, CUevent, CUevent))                                  \
+    X(EventElapsedTime, cuEventElapsedTime, (float *, CUevent, CUevent))                                     \
     X(ModuleLoadData, cuModuleLoadData, (CUmodule *, const void *))                                          \
     X(ModuleUnload, cuModuleUnload, (CUmodule))                                                              \
     X(ModuleGetFunction, cuModuleGetFunction, (CUfunction *, CUmodule, const char *))                        \
