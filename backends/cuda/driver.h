@@ -68,6 +68,9 @@ bool cuda_driver_load(char *why, size_t capacity);
 /* The one translation of the driver's codes: PAVE_OK, or a status with the code's name and what was `doing`. */
 pave_status cuda_check(CUresult result, const char *doing);
 
+/* The same in words, for a refusal, which is not the thread's last failure. */
+void cuda_error_text(CUresult result, const char *doing, char *text, size_t capacity);
+
 /* Fills a device's description; false with the reason where it cannot be used. */
 bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_info *info, char *why,
                    size_t capacity);

@@ -53,7 +53,9 @@ FAKE_API CUresult cuDeviceGet(CUdevice *device, int ordinal) {
 
 FAKE_API CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
     ENTER(cuDeviceGetName);
-    if (!fault) snprintf(name, (size_t)length, "Fake RTX %d", capabilities[device]);
+    const char *brand = getenv("FAKE_CUDA_BRAND");
+    if (!brand || !*brand) brand = "GeForce RTX";
+    if (!fault) snprintf(name, (size_t)length, "Fake %s %d", brand, capabilities[device]);
     return fault;
 }
 
