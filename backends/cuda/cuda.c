@@ -55,6 +55,15 @@ static void probe_device(pave__probe *sink, int index, int version) {
     pave__probe_refused(sink, what, "%s", why);
 }
 
+/* NVIDIA's compatibility guide: kernels load on a driver of their toolkit's major version or a newer one. */
+static bool new_enough(int version, char *why, size_t capacity) {
+    if (version / 1000 >= CUDA_VERSION / 1000) return true;
+    snprintf(why, capacity, "the driver is for CUDA %d.%d; kernels built by CUDA %d.%d need %d.0 or newer",
+             version / 1000, version % 1000 / 10, CUDA_VERSION / 1000, CUDA_VERSION % 1000 / 10,
+             CUDA_VERSION / 1000);
+    return false;
+}
+
 static void probe(pave__probe *sink) {
     char why[512];
     if (!cuda_driver_load(why, sizeof why)) {
@@ -74,6 +83,10 @@ static void probe(pave__probe *sink) {
     }
     if (result != CUDA_SUCCESS) {
         cuda_error_text(result, doing, why, sizeof why);
+        pave__probe_refused(sink, "cuda", "%s", why);
+        return;
+    }
+    if (!new_enough(version, why, sizeof why)) {
         pave__probe_refused(sink, "cuda", "%s", why);
         return;
     }

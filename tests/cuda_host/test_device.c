@@ -38,7 +38,7 @@ static int described(void) {
     EXPECT(pave_device_open(NULL, &device) == PAVE_OK);
     EXPECT(pave_device_describe(device, &info) == PAVE_OK);
     EXPECT(strcmp(info.name, "Fake GeForce RTX 89") == 0 && strcmp(info.backend, "cuda") == 0);
-    EXPECT(strcmp(info.selector, "cuda:0") == 0 && strcmp(info.driver, "CUDA 12.8") == 0);
+    EXPECT(strcmp(info.selector, "cuda:0") == 0 && strcmp(info.driver, "CUDA 99.3") == 0);
     EXPECT(info.kind == PAVE_DEVICE_GPU && info.compute_capability == 89 && info.compute_units == 128);
     EXPECT(info.threads_per_unit == 1536 && info.threads_per_block == 1024 && info.blocks_per_unit == 24);
     EXPECT(info.registers_per_unit == 65536 && info.vector_width == 32);
@@ -104,6 +104,9 @@ static int one_of_three_refused(void) {
 static int too_old(void) {
     return refused_for("compute capability 7.5; the kernels need 8.0");
 }
+static int old_driver(void) {
+    return refused_for("the driver is for CUDA 11.8; kernels built by CUDA ");
+}
 static int none(void) {
     return refused_for("CUDA_ERROR_NO_DEVICE (100)");
 }
@@ -128,7 +131,8 @@ static int nameless_code(void) {
         (void)state;                                          \
         assert_int_equal(in_child(variable, value, body), 0); \
     }
-CASE(describes_a_device, NULL, NULL, described)
+CASE(describes_a_device, "FAKE_CUDA_VERSION", "99030", described)
+CASE(refuses_an_old_driver, "FAKE_CUDA_VERSION", "11080", old_driver)
 CASE(takes_other_brands_whole, "FAKE_CUDA_BRAND", "L", matrix_units_whole)
 CASE(a_clock_is_not_told, "FAKE_CUDA_FAIL", "cuDeviceGetAttribute:12:1", clock_untold)
 CASE(a_memory_clock_is_not_told, "FAKE_CUDA_FAIL", "cuDeviceGetAttribute:14:1", memory_clock_untold)
@@ -148,6 +152,7 @@ int main(void) {
         cmocka_unit_test(initialising_fails),    cmocka_unit_test(counting_fails),
         cmocka_unit_test(getting_fails),         cmocka_unit_test(an_attribute_fails),
         cmocka_unit_test(a_code_has_no_name),    cmocka_unit_test(takes_other_brands_whole),
-        cmocka_unit_test(a_clock_is_not_told),   cmocka_unit_test(a_memory_clock_is_not_told)};
+        cmocka_unit_test(a_clock_is_not_told),   cmocka_unit_test(a_memory_clock_is_not_told),
+        cmocka_unit_test(refuses_an_old_driver)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
