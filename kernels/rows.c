@@ -22,6 +22,7 @@
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
 
+/* clang-format off */
 #define MMA(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -122,6 +123,7 @@ static const pave__row rows[] = {
     {.name = "pave_pack_host_f64", .family = PAVE__PACK, .backend = PAVE__HOST, .precision = PAVE_HIGHEST,
      .bm = 1, .bn = 4096, .stages = 1, .threads = 1, .align = 1, .efficiency = 1.0},
 };
+/* clang-format on */
 
 const pave__row *pave__rows(size_t *count) {
     *count = sizeof rows / sizeof rows[0];

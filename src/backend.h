@@ -62,8 +62,8 @@ typedef struct pave__backend {
     pave_status (*map)(void *queue, void *memory, uint64_t offset, uint64_t bytes, void **pointer);
     pave_status (*unmap)(void *queue, void *memory, void *pointer);
 
-    /* Makes `row` ready; link_mask is the set of pave_link_op bits its chain may use. The front end caches what
-     * comes back by (row, link_mask) for the context's life; kernel_unload gives it back. */
+    /* Makes `row` ready; link_mask is the set of pave_link_op bits its chain may use. The front end caches
+     * what comes back by (row, link_mask) for the context's life; kernel_unload gives it back. */
     pave_status (*kernel_load)(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
     void (*kernel_unload)(void *context, void *kernel);
     pave_status (*launch)(void *queue, void *kernel, const pave__launch *launch);
@@ -71,16 +71,18 @@ typedef struct pave__backend {
     /* An event spans what is enqueued between begin and end on one queue. */
     pave_status (*event_begin)(void *queue, void **event);
     pave_status (*event_end)(void *queue, void *event);
-    pave_status (*queue_wait)(void *queue, void *event); /* later work of queue waits for event; no host block */
+    pave_status (*queue_wait)(void *queue,
+                              void *event); /* later work of queue waits for event; no host block */
     pave_status (*event_wait)(void *event);
-    pave_status (*event_query)(void *event); /* PAVE_E_NOT_READY, which sets no message */
+    pave_status (*event_query)(void *event);                  /* PAVE_E_NOT_READY, which sets no message */
     pave_status (*event_duration)(void *event, uint64_t *ns); /* finished, profiling queue */
     void (*event_free)(void *event);
 
-    /* Native handles, widened to 64 bits; all NULL where the backend has none. What is wrapped is not owned: it is
-     * checked against the context, and memory_unwrap and queue_close leave it to its owner. `align` receives the
-     * power of two, at most PAVE__BUFFER_ALIGN, that the memory's start is a multiple of. */
-    pave_status (*memory_wrap)(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align);
+    /* Native handles, widened to 64 bits; all NULL where the backend has none. What is wrapped is not owned:
+     * it is checked against the context, and memory_unwrap and queue_close leave it to its owner. `align`
+     * receives the power of two, at most PAVE__BUFFER_ALIGN, that the memory's start is a multiple of. */
+    pave_status (*memory_wrap)(void *context, uint64_t handle, uint64_t bytes, void **memory,
+                               uint32_t *align);
     void (*memory_unwrap)(void *context, void *memory);
     uint64_t (*memory_native)(void *memory);
     pave_status (*queue_wrap)(void *context, uint64_t handle, int profiling, void **queue);

@@ -12,7 +12,8 @@ pave_status pave_buffer_create(pave_context *context, uint64_t bytes, pave_buffe
     uint64_t limit = context->device->info.alloc_bytes_max;
     if (limit && bytes > limit)
         return pave__fail(PAVE_E_UNSUPPORTED,
-                          "bytes: %" PRIu64 " is more than the device's largest buffer, %" PRIu64, bytes, limit);
+                          "bytes: %" PRIu64 " is more than the device's largest buffer, %" PRIu64, bytes,
+                          limit);
     pave_buffer *buffer = calloc(1, sizeof *buffer);
     if (!buffer) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a buffer's record");
     if (bytes) {
@@ -53,7 +54,9 @@ void pave_buffer_destroy(pave_buffer **buffer) {
     *buffer = NULL;
 }
 
-uint64_t pave_buffer_bytes(const pave_buffer *buffer) { return buffer ? buffer->bytes : 0; }
+uint64_t pave_buffer_bytes(const pave_buffer *buffer) {
+    return buffer ? buffer->bytes : 0;
+}
 
 static pave_status check_range(const pave_queue *queue, const pave_buffer *buffer, const char *name,
                                uint64_t offset, uint64_t bytes) {
@@ -71,7 +74,8 @@ static pave_status check_range(const pave_queue *queue, const pave_buffer *buffe
 static pave_status check_blocking(pave_blocking blocking) {
     return blocking == PAVE_BLOCK || blocking == PAVE_ASYNC
                ? PAVE_OK
-               : pave__fail(PAVE_E_INVALID, "blocking: %d is neither PAVE_BLOCK nor PAVE_ASYNC", (int)blocking);
+               : pave__fail(PAVE_E_INVALID, "blocking: %d is neither PAVE_BLOCK nor PAVE_ASYNC",
+                            (int)blocking);
 }
 
 pave_status pave_buffer_write(pave_queue *queue, pave_buffer *buffer, uint64_t offset, const void *source,
@@ -109,9 +113,10 @@ pave_status pave_buffer_fill(pave_queue *queue, pave_buffer *buffer, uint64_t of
     if (!status && pattern_bytes != 1 && pattern_bytes != 2 && pattern_bytes != 4)
         status = pave__fail(PAVE_E_INVALID, "pattern_bytes: %zu is none of 1, 2, 4", pattern_bytes);
     if (!status && (offset % pattern_bytes || bytes % pattern_bytes))
-        status = pave__fail(PAVE_E_INVALID,
-                            "offset %" PRIu64 " and length %" PRIu64 " are not multiples of the pattern's %zu",
-                            offset, bytes, pattern_bytes);
+        status =
+            pave__fail(PAVE_E_INVALID,
+                       "offset %" PRIu64 " and length %" PRIu64 " are not multiples of the pattern's %zu",
+                       offset, bytes, pattern_bytes);
     if (!status && buffer->align < pattern_bytes)
         status = pave__fail(PAVE_E_INVALID, "pattern_bytes: the wrapped buffer starts at no multiple of %zu",
                             pattern_bytes);
@@ -136,8 +141,8 @@ pave_status pave_buffer_copy(pave_queue *queue, pave_buffer *source, uint64_t so
     if (status) return status;
     const pave__backend *backend = queue->context->device->backend;
     if (bytes)
-        status = backend->copy(queue->native, source->memory, source_offset, target->memory, target_offset,
-                               bytes);
+        status =
+            backend->copy(queue->native, source->memory, source_offset, target->memory, target_offset, bytes);
     return pave__sync_end(queue, sync, event, status);
 }
 

@@ -52,7 +52,9 @@ void pave_context_destroy(pave_context **context) {
     *context = NULL;
 }
 
-pave_device *pave_context_device(const pave_context *context) { return context ? context->device : NULL; }
+pave_device *pave_context_device(const pave_context *context) {
+    return context ? context->device : NULL;
+}
 
 /* Loading holds the lock: two threads that want the same kernel build it once. */
 pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **out) {
@@ -62,9 +64,9 @@ pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32
     while (kernel && (kernel->row != row || kernel->link_mask != link_mask)) kernel = kernel->next;
     if (!kernel) {
         kernel = calloc(1, sizeof *kernel);
-        status = kernel ? context->device->backend->kernel_load(context->native, row, link_mask,
-                                                                &kernel->native)
-                        : pave__fail(PAVE_E_HOST_MEMORY, "no memory for kernel %s", row->name);
+        status = kernel
+                     ? context->device->backend->kernel_load(context->native, row, link_mask, &kernel->native)
+                     : pave__fail(PAVE_E_HOST_MEMORY, "no memory for kernel %s", row->name);
         if (status) {
             free(kernel);
             kernel = NULL;

@@ -22,8 +22,9 @@ struct pave__probe {
     const pave__backend *backend;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows; devices stay where they are */
-static uint32_t probed;                                  /* bit per index in pave__backends */
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards what follows; devices stay where they are */
+static uint32_t probed;        /* bit per index in pave__backends */
 static pave_device devices[DEVICES_MAX];
 static size_t device_count;
 static refusal refusals[REFUSALS_MAX];
@@ -195,7 +196,9 @@ static pave_device *find_cuda(const char *selector) {
     return NULL;
 }
 
-static bool is_number(const char *text) { return *text && text[strspn(text, "0123456789")] == '\0'; }
+static bool is_number(const char *text) {
+    return *text && text[strspn(text, "0123456789")] == '\0';
+}
 
 /* Finds the device of a well-formed selector (*form true) or says that the form is unknown. */
 static pave_device *resolve(const char *s, bool *form) {

@@ -36,7 +36,9 @@ const char *pave_status_name(pave_status status) {
     return "unknown status";
 }
 
-const char *pave_last_message(void) { return last_message; }
+const char *pave_last_message(void) {
+    return last_message;
+}
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -114,7 +116,8 @@ pave_status pave__fail(pave_status status, const char *format, ...) {
 pave_status pave__environment_check(void) {
     const char *value = getenv("PAVE_LOG");
     if (value && *value && level_of(value) < 0)
-        return pave__fail(PAVE_E_INVALID, "PAVE_LOG: \"%s\" is none of none, error, warn, info, debug", value);
+        return pave__fail(PAVE_E_INVALID, "PAVE_LOG: \"%s\" is none of none, error, warn, info, debug",
+                          value);
     value = getenv("PAVE_CACHE");
     if (value && *value && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         return pave__fail(PAVE_E_INVALID, "PAVE_CACHE: \"%s\" is neither on nor off", value);

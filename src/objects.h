@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The public objects from inside, and the front end's own helpers. Everything that lives longer than a call is
- * counted: what refers to an object holds a reference, and the last one out frees it. */
+ * The public objects from inside, and the front end's own helpers. Everything that lives longer than a call
+ * is counted: what refers to an object holds a reference, and the last one out frees it. */
 #ifndef PAVE_SRC_OBJECTS_H
 #define PAVE_SRC_OBJECTS_H
 

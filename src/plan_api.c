@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Plans as objects: made from problems, cached in a context, checked, printed, and the rows they are made of. */
+ * Plans as objects: made from problems, cached in a context, checked, printed, and the rows they are made of.
+ */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -24,7 +25,9 @@ static const char *forced_rows(void) {
     return value && *value ? value : NULL;
 }
 
-static bool same_forced(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+static bool same_forced(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
 
 /* Turns a plan that could not be made into the message that says why. */
 static pave_status refuse(const pave_device_info *device, const pave__plan_data *data) {
@@ -120,8 +123,8 @@ pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
                              const pave__problem *problem) {
     const pave_device_info *device = &context->device->info;
     if (strcmp(plan->device.name, device->name) || strcmp(plan->device.backend, device->backend))
-        return pave__fail(PAVE_E_INVALID, "params->plan: made for %s (%s), not for %s (%s)", plan->device.name,
-                          plan->device.backend, device->name, device->backend);
+        return pave__fail(PAVE_E_INVALID, "params->plan: made for %s (%s), not for %s (%s)",
+                          plan->device.name, plan->device.backend, device->name, device->backend);
     if (!same_problem(&plan->problem, problem))
         return pave__fail(PAVE_E_INVALID,
                           "params->plan: made for another problem (shape, strides, alignment, types, links, "
@@ -130,8 +133,7 @@ pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
 }
 
 pave_status pave__plan_of(pave_context *context, const pave__lowered *lowered, pave_plan **plan) {
-    if (lowered->nothing)
-        return pave__fail(PAVE_E_INVALID, "the problem is empty: there is nothing to plan");
+    if (lowered->nothing) return pave__fail(PAVE_E_INVALID, "the problem is empty: there is nothing to plan");
     return pave__plan_get(context, &lowered->problem, plan);
 }
 
@@ -143,8 +145,8 @@ static pave_status check_shape(const pave_problem_params *q) {
     if (q->op < PAVE_OP_LINEAR || q->op > PAVE_OP_MLP)
         return pave__fail(PAVE_E_INVALID, "problem->op: %d is no operation", (int)q->op);
     if (q->m < 1 || q->k < 0)
-        return pave__fail(PAVE_E_INVALID, "problem: m %" PRId64 " and k %" PRId64 " are no shape to plan", q->m,
-                          q->k);
+        return pave__fail(PAVE_E_INVALID, "problem: m %" PRId64 " and k %" PRId64 " are no shape to plan",
+                          q->m, q->k);
     if (q->op == PAVE_OP_REDUCE) {
         if (q->reduction < PAVE_REDUCE_LOGSUMEXP || (int)q->reduction > PAVE__REDUCE_LAST)
             return pave__fail(PAVE_E_INVALID, "problem->reduction: %d is no reduction", (int)q->reduction);
@@ -241,11 +243,17 @@ pave_status pave_plan_print(const pave_plan *plan, pave_plan_format format, char
     return PAVE_OK;
 }
 
-double pave_plan_predicted_ns(const pave_plan *plan) { return plan ? plan->data.predicted_ns : 0; }
+double pave_plan_predicted_ns(const pave_plan *plan) {
+    return plan ? plan->data.predicted_ns : 0;
+}
 
-uint64_t pave_plan_workspace_bytes(const pave_plan *plan) { return plan ? plan->data.workspace_bytes : 0; }
+uint64_t pave_plan_workspace_bytes(const pave_plan *plan) {
+    return plan ? plan->data.workspace_bytes : 0;
+}
 
-size_t pave_plan_step_count(const pave_plan *plan) { return plan ? (size_t)plan->data.step_count : 0; }
+size_t pave_plan_step_count(const pave_plan *plan) {
+    return plan ? (size_t)plan->data.step_count : 0;
+}
 
 const char *pave_plan_step_kernel(const pave_plan *plan, size_t step) {
     return step < pave_plan_step_count(plan) ? plan->data.steps[step].row->name : NULL;

@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
-static const pave__backend *backend_of(const pave_context *context) { return context->device->backend; }
+static const pave__backend *backend_of(const pave_context *context) {
+    return context->device->backend;
+}
 
 pave_status pave__queue_new(pave_context *context, const pave_queue_params *params, const uint64_t *handle,
                             pave_queue **out) {
@@ -15,9 +17,9 @@ pave_status pave__queue_new(pave_context *context, const pave_queue_params *para
     if (!queue) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a queue");
     queue->profiling = params && params->profiling;
     const pave__backend *backend = backend_of(context);
-    pave_status status =
-        handle ? backend->queue_wrap(context->native, *handle, queue->profiling, &queue->native)
-               : backend->queue_open(context->native, queue->profiling, &queue->native);
+    pave_status status = handle
+                             ? backend->queue_wrap(context->native, *handle, queue->profiling, &queue->native)
+                             : backend->queue_open(context->native, queue->profiling, &queue->native);
     if (status) {
         free(queue);
         return status;

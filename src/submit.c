@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs plans: finds each step's memory, fills its launch struct and hands it to the backend. The only caller of
- * a backend's launch; it knows nothing of how plans come about. */
+ * Runs plans: finds each step's memory, fills its launch struct and hands it to the backend. The only caller
+ * of a backend's launch; it knows nothing of how plans come about. */
 #include "src/ops/ops.h"
 
 #include <assert.h>
@@ -78,7 +78,9 @@ static int fill_links(const pave_layer *layer, const pave__step *step, pave_abi_
 }
 
 /* Types that differ only in what was rounded before read alike. */
-static int32_t load_type(int type) { return type == PAVE_T_TF32 ? PAVE_T_F32 : type; }
+static int32_t load_type(int type) {
+    return type == PAVE_T_TF32 ? PAVE_T_F32 : type;
+}
 
 static void fill_gemm(const pave__job *job, const pave__step *step, const place p[4], launch_args *out) {
     pave_abi_gemm *a = &out->abi.gemm;

@@ -113,7 +113,8 @@ static pave_status launch_pack(const pave_weights *weights, pave_queue *queue, i
 static pave_status make_form(pave_weights *weights, pave_queue *queue, int type, int64_t ld,
                              pave__form **out) {
     int64_t elems, bytes, size = type == PAVE_T_F32 || type == PAVE_T_TF32 ? 4 : 2;
-    if (__builtin_mul_overflow(weights->w.shape[0], ld, &elems) || __builtin_mul_overflow(elems, size, &bytes))
+    if (__builtin_mul_overflow(weights->w.shape[0], ld, &elems) ||
+        __builtin_mul_overflow(elems, size, &bytes))
         return pave__fail(PAVE_E_UNSUPPORTED, "weights: %" PRId64 " rows of %" PRId64 " overflow",
                           weights->w.shape[0], ld);
     pave__form *form = calloc(1, sizeof *form);

@@ -75,25 +75,14 @@ static bool parse_shape(request *r) {
 static bool take(int c, request *r) {
     size_t count;
     switch (c) {
-    case 's':
-        return tool_parse_word("--suite", optarg, suites, &r->suite);
-    case 'd':
-        r->device = optarg;
-        return true;
-    case 'p':
-        return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
-    case 't':
-        return tool_parse_word("--type", optarg, tool_types, &r->type);
-    case 'r':
-        return tool_parse_int("--runs", optarg, 1, BENCH_RUNS_MAX, &r->runs);
-    case 'c':
-        r->scale[1] = 1;
-        return parse_pair("--scale", optarg, '/', 1, 2, r->scale, &count);
-    case 'x':
-        return parse_shape(r);
-    case 'j':
-        r->json = true;
-        return true;
+    case 's': return tool_parse_word("--suite", optarg, suites, &r->suite);
+    case 'd': r->device = optarg; return true;
+    case 'p': return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
+    case 't': return tool_parse_word("--type", optarg, tool_types, &r->type);
+    case 'r': return tool_parse_int("--runs", optarg, 1, BENCH_RUNS_MAX, &r->runs);
+    case 'c': r->scale[1] = 1; return parse_pair("--scale", optarg, '/', 1, 2, r->scale, &count);
+    case 'x': return parse_shape(r);
+    case 'j': r->json = true; return true;
     }
     return false;
 }

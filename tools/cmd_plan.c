@@ -70,41 +70,22 @@ static const struct option options[] = {{"device", required_argument, NULL, OPT_
 
 static bool take(int c, request *r) {
     switch (c) {
-    case OPT_DEVICE:
-        r->device = optarg;
-        return true;
-    case OPT_M:
-        return tool_parse_int("--m", optarg, 1, INT64_MAX, &r->m);
-    case OPT_N:
-        return tool_parse_int("--n", optarg, 1, INT64_MAX, &r->n);
-    case OPT_K:
-        return tool_parse_int("--k", optarg, 0, INT64_MAX, &r->k);
-    case OPT_BATCH:
-        return tool_parse_int("--batch", optarg, 1, INT64_MAX, &r->batch);
+    case OPT_DEVICE: r->device = optarg; return true;
+    case OPT_M: return tool_parse_int("--m", optarg, 1, INT64_MAX, &r->m);
+    case OPT_N: return tool_parse_int("--n", optarg, 1, INT64_MAX, &r->n);
+    case OPT_K: return tool_parse_int("--k", optarg, 0, INT64_MAX, &r->k);
+    case OPT_BATCH: return tool_parse_int("--batch", optarg, 1, INT64_MAX, &r->batch);
     case OPT_WIDTHS:
         return tool_parse_ints("--widths", optarg, 1, INT64_MAX, PAVE_MAX_LAYERS, r->widths, &r->width_count);
-    case OPT_OP:
-        return tool_parse_word("--op", optarg, tool_ops, &r->op);
-    case OPT_ACTIVATION:
-        return tool_parse_word("--activation", optarg, tool_activations, &r->activation);
-    case OPT_REDUCE:
-        return tool_parse_word("--reduce", optarg, tool_reductions, &r->reduction);
-    case OPT_TYPE:
-        return tool_parse_word("--type", optarg, tool_types, &r->type);
-    case OPT_PRECISION:
-        return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
-    case OPT_PACKED:
-        r->packed = true;
-        return true;
-    case OPT_NO_BIAS:
-        r->no_bias = true;
-        return true;
-    case OPT_KERNEL:
-        r->kernel = optarg;
-        return true;
-    case OPT_JSON:
-        r->json = true;
-        return true;
+    case OPT_OP: return tool_parse_word("--op", optarg, tool_ops, &r->op);
+    case OPT_ACTIVATION: return tool_parse_word("--activation", optarg, tool_activations, &r->activation);
+    case OPT_REDUCE: return tool_parse_word("--reduce", optarg, tool_reductions, &r->reduction);
+    case OPT_TYPE: return tool_parse_word("--type", optarg, tool_types, &r->type);
+    case OPT_PRECISION: return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
+    case OPT_PACKED: r->packed = true; return true;
+    case OPT_NO_BIAS: r->no_bias = true; return true;
+    case OPT_KERNEL: r->kernel = optarg; return true;
+    case OPT_JSON: r->json = true; return true;
     }
     return false;
 }

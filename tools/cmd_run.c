@@ -55,38 +55,18 @@ static const struct option options[] = {{"model", required_argument, NULL, OPT_M
 
 static bool take(int c, run_request *r) {
     switch (c) {
-    case OPT_MODEL:
-        r->model_path = optarg;
-        return true;
-    case OPT_INPUT:
-        r->input_path = optarg;
-        return true;
-    case OPT_OUTPUT:
-        r->output_path = optarg;
-        return true;
-    case OPT_ACTIVATION:
-        return tool_parse_word("--activation", optarg, tool_activations, &r->activation);
-    case OPT_REDUCE:
-        return tool_parse_word("--reduce", optarg, tool_reductions, &r->reduction);
-    case OPT_PRECISION:
-        return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
-    case OPT_LAYERS:
-        r->layers = optarg;
-        return true;
-    case OPT_DEVICE:
-        r->device = optarg;
-        return true;
-    case OPT_CHUNK:
-        return tool_parse_int("--chunk-rows", optarg, 1, INT64_MAX, &r->chunk_rows);
-    case OPT_PROFILE:
-        r->profile = true;
-        return true;
-    case OPT_JSON:
-        r->json = true;
-        return true;
-    case OPT_QUIET:
-        r->quiet = true;
-        return true;
+    case OPT_MODEL: r->model_path = optarg; return true;
+    case OPT_INPUT: r->input_path = optarg; return true;
+    case OPT_OUTPUT: r->output_path = optarg; return true;
+    case OPT_ACTIVATION: return tool_parse_word("--activation", optarg, tool_activations, &r->activation);
+    case OPT_REDUCE: return tool_parse_word("--reduce", optarg, tool_reductions, &r->reduction);
+    case OPT_PRECISION: return tool_parse_word("--precision", optarg, tool_precisions, &r->precision);
+    case OPT_LAYERS: r->layers = optarg; return true;
+    case OPT_DEVICE: r->device = optarg; return true;
+    case OPT_CHUNK: return tool_parse_int("--chunk-rows", optarg, 1, INT64_MAX, &r->chunk_rows);
+    case OPT_PROFILE: r->profile = true; return true;
+    case OPT_JSON: r->json = true; return true;
+    case OPT_QUIET: r->quiet = true; return true;
     }
     return false;
 }

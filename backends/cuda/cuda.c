@@ -99,8 +99,8 @@ static pave_status context_open(void *native, const pave_device_info *info, void
     cuda_context *c = calloc(1, sizeof *c);
     if (!c) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for a context");
     c->device = *(CUdevice *)native;
-    pave_status status =
-        cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device), "opening the device's context");
+    pave_status status = cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device),
+                                    "opening the device's context");
     if (status) {
         free(c);
         return status;
@@ -141,7 +141,9 @@ static void context_close(void *context) {
 }
 
 /* Memory is a CUdeviceptr in a pointer's clothes. */
-static CUdeviceptr pointer_of(void *memory) { return (CUdeviceptr)(uintptr_t)memory; }
+static CUdeviceptr pointer_of(void *memory) {
+    return (CUdeviceptr)(uintptr_t)memory;
+}
 
 static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
     pave_status status = enter(context);
@@ -232,7 +234,8 @@ static pave_status read_memory(void *queue, void *memory, uint64_t offset, void 
     return finish_if(q, blocking, status);
 }
 
-static CUresult fill_async(CUdeviceptr at, uint64_t bytes, const void *pattern, size_t size, CUstream stream) {
+static CUresult fill_async(CUdeviceptr at, uint64_t bytes, const void *pattern, size_t size,
+                           CUstream stream) {
     uint8_t one;
     uint16_t two;
     uint32_t four;
@@ -243,8 +246,8 @@ static CUresult fill_async(CUdeviceptr at, uint64_t bytes, const void *pattern, 
     }
 }
 
-static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,
-                               size_t pattern_bytes) {
+static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes,
+                               const void *pattern, size_t pattern_bytes) {
     cuda_queue *q = queue;
     pave_status status = enter(q->context);
     if (status) return status;
@@ -287,17 +290,19 @@ static pave_status kernel_load(void *context, const pave__row *row, uint32_t lin
     snprintf(doing, sizeof doing, "giving kernel %s %" PRIu32 " bytes of shared memory", row->name,
              row->shared_bytes);
     if (!status && row->shared_bytes > SHARED_BYTES_DEFAULT)
-        status = cuda_check(cuda_driver.FuncSetAttribute(function,
-                                                         CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                         (int)row->shared_bytes),
-                            doing);
+        status =
+            cuda_check(cuda_driver.FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                    (int)row->shared_bytes),
+                       doing);
     leave();
     if (!status) *kernel = function;
     return status;
 }
 
 /* A function belongs to its module. */
-static void kernel_unload(void *context, void *kernel) { (void)context, (void)kernel; }
+static void kernel_unload(void *context, void *kernel) {
+    (void)context, (void)kernel;
+}
 
 /* The limits of every device since 3.0. A plan that leaves them is wrong, and says so in any build. */
 static pave_status check_launch(const pave__launch *l) {
@@ -325,9 +330,9 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     }
     status = enter(q->context);
     if (status) return status;
-    CUresult result = cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0],
-                                               l->block[1], l->block[2], l->shared_bytes, q->stream,
-                                               parameters, NULL);
+    CUresult result =
+        cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
+                                 l->block[2], l->shared_bytes, q->stream, parameters, NULL);
     if (result != CUDA_SUCCESS) {
         char doing[128];
         snprintf(doing, sizeof doing, "launching %s", l->row->name);

@@ -32,7 +32,8 @@ static const rates *rates_of(int capability) {
     return found;
 }
 
-/* A device with the first failure of asking about it: without its capability or its sizes there is no plan. */
+/* A device with the first failure of asking about it: without its capability or its sizes there is no plan.
+ */
 typedef struct asked {
     CUdevice device;
     CUresult failed;

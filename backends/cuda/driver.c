@@ -17,14 +17,14 @@ bool cuda_driver_load(char *why, size_t capacity) {
         snprintf(why, capacity, "the driver's library does not load: %s", dlerror());
         return false;
     }
-#define LOAD(member, symbol, parameters)                                                  \
-    {                                                                                     \
-        void *address = dlsym(library, #symbol);                                          \
-        if (!address) {                                                                   \
+#define LOAD(member, symbol, parameters)                                                   \
+    {                                                                                      \
+        void *address = dlsym(library, #symbol);                                           \
+        if (!address) {                                                                    \
             snprintf(why, capacity, LIBRARY " has no %s: the driver is too old", #symbol); \
-            return false;                                                                 \
-        }                                                                                 \
-        memcpy(&cuda_driver.member, &address, sizeof address);                            \
+            return false;                                                                  \
+        }                                                                                  \
+        memcpy(&cuda_driver.member, &address, sizeof address);                             \
     }
     CUDA_FUNCTIONS(LOAD)
 #undef LOAD

@@ -27,8 +27,7 @@
     X(MemGetInfo, cuMemGetInfo_v2, (size_t *, size_t *))                                                     \
     X(MemAlloc, cuMemAlloc_v2, (CUdeviceptr *, size_t))                                                      \
     X(MemFree, cuMemFree_v2, (CUdeviceptr))                                                                  \
-    X(PointerGetAttributes, cuPointerGetAttributes,                                                          \
-      (unsigned, CUpointer_attribute *, void **, CUdeviceptr))                                               \
+    X(PointerGetAttributes, cuPointerGetAttributes, (unsigned, CUpointer_attribute *, void **, CUdeviceptr)) \
     X(MemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void *, size_t, CUstream))                  \
     X(MemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *, CUdeviceptr, size_t, CUstream))                        \
     X(MemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (CUdeviceptr, CUdeviceptr, size_t, CUstream))                   \
@@ -65,7 +64,8 @@ extern cuda_table cuda_driver;
 /* Loads libcuda.so.1 and fills the table; false with the reason in `why`. */
 bool cuda_driver_load(char *why, size_t capacity);
 
-/* The one translation of the driver's codes: PAVE_OK, or a status with the code's name and what was `doing`. */
+/* The one translation of the driver's codes: PAVE_OK, or a status with the code's name and what was `doing`.
+ */
 pave_status cuda_check(CUresult result, const char *doing);
 
 /* The same in words, for a refusal, which is not the thread's last failure. */

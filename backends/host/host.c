@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The host as a device: memory is the process's own, a queue runs each command as it is enqueued, and an event
- * is a pair of clock readings. */
+ * The host as a device: memory is the process's own, a queue runs each command as it is enqueued, and an
+ * event is a pair of clock readings. */
 #include "backends/host/kernels.h"
 #include "src/backend.h"
 
@@ -54,13 +54,16 @@ static pave_status context_open(void *native, const pave_device_info *info, void
     return PAVE_OK;
 }
 
-static void context_close(void *context) { (void)context; }
+static void context_close(void *context) {
+    (void)context;
+}
 
 static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
     (void)context;
     int error = bytes > SIZE_MAX ? ENOMEM : posix_memalign(memory, ALIGNMENT, (size_t)bytes);
-    return error ? pave__fail(PAVE_E_DEVICE_MEMORY, "host: no memory for a buffer of %" PRIu64 " bytes", bytes)
-                 : PAVE_OK;
+    return error
+               ? pave__fail(PAVE_E_DEVICE_MEMORY, "host: no memory for a buffer of %" PRIu64 " bytes", bytes)
+               : PAVE_OK;
 }
 
 static void memory_free(void *context, void *memory) {
@@ -74,15 +77,17 @@ static pave_status queue_open(void *context, int profiling, void **queue) {
     return PAVE_OK;
 }
 
-static void queue_close(void *queue) { (void)queue; }
+static void queue_close(void *queue) {
+    (void)queue;
+}
 
 static pave_status queue_finish(void *queue) {
     (void)queue;
     return PAVE_OK;
 }
 
-static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes,
-                                int blocking) {
+static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source,
+                                uint64_t bytes, int blocking) {
     (void)queue, (void)blocking;
     memcpy((char *)memory + offset, source, bytes);
     return PAVE_OK;
@@ -95,8 +100,8 @@ static pave_status read_memory(void *queue, void *memory, uint64_t offset, void 
     return PAVE_OK;
 }
 
-static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,
-                               size_t pattern_bytes) {
+static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes,
+                               const void *pattern, size_t pattern_bytes) {
     (void)queue;
     for (uint64_t i = 0; i < bytes; i += pattern_bytes)
         memcpy((char *)memory + offset + i, pattern, pattern_bytes);
@@ -127,7 +132,9 @@ static pave_status kernel_load(void *context, const pave__row *row, uint32_t lin
     return PAVE_OK;
 }
 
-static void kernel_unload(void *context, void *kernel) { (void)context, (void)kernel; }
+static void kernel_unload(void *context, void *kernel) {
+    (void)context, (void)kernel;
+}
 
 static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     (void)queue, (void)kernel;

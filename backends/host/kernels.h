@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The reference kernels in plain C with float64 arithmetic, by family; they know launch structs and memory only. */
+ * The reference kernels in plain C with float64 arithmetic, by family; they know launch structs and memory
+ * only. */
 #ifndef PAVE_BACKENDS_HOST_KERNELS_H
 #define PAVE_BACKENDS_HOST_KERNELS_H
 
 #include "kernels/rows.h"
 
-/* Runs one launch of `family`: args is the family's launch struct, buffers its allocations in the ABI's order. */
+/* Runs one launch of `family`: args is the family's launch struct, buffers its allocations in the ABI's
+ * order. */
 void host_run(pave__family family, const void *args, void *const *buffers);
 
 #endif

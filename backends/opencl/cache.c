@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Program binaries on disk, shared by any number of processes. A file is a header and a payload; it is checked
- * whole before a driver sees it, since drivers accept damaged binaries in silence. A file appears by renaming
- * a finished temporary one, so a reader sees all of it or nothing; whatever goes wrong, there is no cache. */
+ * Program binaries on disk, shared by any number of processes. A file is a header and a payload; it is
+ * checked whole before a driver sees it, since drivers accept damaged binaries in silence. A file appears by
+ * renaming a finished temporary one, so a reader sees all of it or nothing; whatever goes wrong, there is no
+ * cache. */
 #include "backends/opencl/driver.h"
 
 #include <errno.h>
@@ -126,14 +127,17 @@ static bool write_all(int fd, const void *data, size_t bytes) {
 void cl_cache_write(cl_cache_key key, const void *data, size_t bytes) {
     static atomic_uint serial;
     char dir[FOLDER_BYTES], path[PATH_BYTES], temporary[PATH_BYTES + 64];
-    if (bytes == 0 || bytes > BYTES_MAX || !folder(dir, sizeof dir) || !file_name(key, dir, path, sizeof path))
+    if (bytes == 0 || bytes > BYTES_MAX || !folder(dir, sizeof dir) ||
+        !file_name(key, dir, path, sizeof path))
         return;
     if (!make_folder(dir)) {
         warn(path);
         return;
     }
-    snprintf(temporary, sizeof temporary, "%s.%ld.%u.tmp", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-    header h = {.magic = MAGIC, .format = FORMAT, .bytes = bytes, .hash = XXH3_64bits(data, bytes), .key = key};
+    snprintf(temporary, sizeof temporary, "%s.%ld.%u.tmp", path, (long)getpid(),
+             atomic_fetch_add(&serial, 1));
+    header h = {
+        .magic = MAGIC, .format = FORMAT, .bytes = bytes, .hash = XXH3_64bits(data, bytes), .key = key};
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write_all(fd, &h, sizeof h) && write_all(fd, data, bytes);
     if (fd >= 0 && close(fd) != 0) good = false;

@@ -24,7 +24,8 @@ static void text(cl_device_id device, cl_device_info what, char *out, size_t cap
     snprintf(out, capacity, "%.*s", (int)capacity - 1, long_text);
 }
 
-/* Attributes of an extension are asked for only where it is there: a checking driver reports anything else. */
+/* Attributes of an extension are asked for only where it is there: a checking driver reports anything else.
+ */
 static bool has_extension(cl_device_id device, const char *name) {
     char list[8192] = "";
     if (cl_driver.clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof list - 1, list, NULL) != CL_SUCCESS)

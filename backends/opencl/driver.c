@@ -15,14 +15,14 @@ bool cl_driver_load(const char *library, char *why, size_t capacity) {
         snprintf(why, capacity, "the ICD loader does not load: %s", dlerror());
         return false;
     }
-#define LOAD(name)                                                                             \
-    {                                                                                          \
-        void *address = dlsym(handle, #name);                                                  \
-        if (!address) {                                                                        \
-            snprintf(why, capacity, "%s has no " #name ": older than OpenCL 1.2", library);    \
-            return false;                                                                      \
-        }                                                                                      \
-        memcpy(&cl_driver.name, &address, sizeof address);                                     \
+#define LOAD(name)                                                                          \
+    {                                                                                       \
+        void *address = dlsym(handle, #name);                                               \
+        if (!address) {                                                                     \
+            snprintf(why, capacity, "%s has no " #name ": older than OpenCL 1.2", library); \
+            return false;                                                                   \
+        }                                                                                   \
+        memcpy(&cl_driver.name, &address, sizeof address);                                  \
     }
     CL_FUNCTIONS(LOAD)
 #undef LOAD

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The OpenCL functions, loaded from the ICD loader at run time into one table. Only OpenCL 1.2 is used, so that
- * any device's entry points are there. */
+ * The OpenCL functions, loaded from the ICD loader at run time into one table. Only OpenCL 1.2 is used, so
+ * that any device's entry points are there. */
 #ifndef PAVE_BACKENDS_OPENCL_DRIVER_H
 #define PAVE_BACKENDS_OPENCL_DRIVER_H
 
@@ -12,44 +12,44 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#define CL_FUNCTIONS(X)           \
-    X(clGetPlatformIDs)           \
-    X(clGetPlatformInfo)          \
-    X(clGetDeviceIDs)             \
-    X(clGetDeviceInfo)            \
-    X(clCreateContext)            \
-    X(clReleaseContext)           \
-    X(clCreateCommandQueue)       \
-    X(clRetainCommandQueue)       \
-    X(clReleaseCommandQueue)      \
-    X(clGetCommandQueueInfo)      \
-    X(clCreateBuffer)             \
-    X(clRetainMemObject)          \
-    X(clReleaseMemObject)         \
-    X(clGetMemObjectInfo)         \
-    X(clCreateProgramWithSource)  \
-    X(clCreateProgramWithBinary)  \
-    X(clBuildProgram)             \
-    X(clGetProgramBuildInfo)      \
-    X(clGetProgramInfo)           \
-    X(clReleaseProgram)           \
-    X(clCreateKernel)             \
-    X(clReleaseKernel)            \
-    X(clSetKernelArg)             \
-    X(clEnqueueNDRangeKernel)     \
-    X(clEnqueueReadBuffer)        \
-    X(clEnqueueWriteBuffer)       \
-    X(clEnqueueFillBuffer)        \
-    X(clEnqueueCopyBuffer)        \
-    X(clEnqueueMapBuffer)         \
-    X(clEnqueueUnmapMemObject)    \
-    X(clEnqueueMarkerWithWaitList) \
+#define CL_FUNCTIONS(X)             \
+    X(clGetPlatformIDs)             \
+    X(clGetPlatformInfo)            \
+    X(clGetDeviceIDs)               \
+    X(clGetDeviceInfo)              \
+    X(clCreateContext)              \
+    X(clReleaseContext)             \
+    X(clCreateCommandQueue)         \
+    X(clRetainCommandQueue)         \
+    X(clReleaseCommandQueue)        \
+    X(clGetCommandQueueInfo)        \
+    X(clCreateBuffer)               \
+    X(clRetainMemObject)            \
+    X(clReleaseMemObject)           \
+    X(clGetMemObjectInfo)           \
+    X(clCreateProgramWithSource)    \
+    X(clCreateProgramWithBinary)    \
+    X(clBuildProgram)               \
+    X(clGetProgramBuildInfo)        \
+    X(clGetProgramInfo)             \
+    X(clReleaseProgram)             \
+    X(clCreateKernel)               \
+    X(clReleaseKernel)              \
+    X(clSetKernelArg)               \
+    X(clEnqueueNDRangeKernel)       \
+    X(clEnqueueReadBuffer)          \
+    X(clEnqueueWriteBuffer)         \
+    X(clEnqueueFillBuffer)          \
+    X(clEnqueueCopyBuffer)          \
+    X(clEnqueueMapBuffer)           \
+    X(clEnqueueUnmapMemObject)      \
+    X(clEnqueueMarkerWithWaitList)  \
     X(clEnqueueBarrierWithWaitList) \
-    X(clFlush)                    \
-    X(clFinish)                   \
-    X(clWaitForEvents)            \
-    X(clGetEventInfo)             \
-    X(clGetEventProfilingInfo)    \
+    X(clFlush)                      \
+    X(clFinish)                     \
+    X(clWaitForEvents)              \
+    X(clGetEventInfo)               \
+    X(clGetEventProfilingInfo)      \
     X(clReleaseEvent)
 
 typedef struct cl_table {
@@ -93,8 +93,8 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
 
-/* The disk cache of program binaries. A key is the hash of all that decides a binary. Reading gives NULL where
- * there is none that can be trusted; writing never fails aloud. */
+/* The disk cache of program binaries. A key is the hash of all that decides a binary. Reading gives NULL
+ * where there is none that can be trusted; writing never fails aloud. */
 typedef struct cl_cache_key {
     uint64_t low, high;
 } cl_cache_key;

@@ -68,13 +68,11 @@ uint64_t cl_memory_native(void *memory) {
     return (uint64_t)(uintptr_t)((cl_memory *)memory)->mem;
 }
 
+/* The context has one device, so its queues are that one's. */
 static pave_status check_queue(const cl_ctx *c, cl_command_queue queue, int profiling) {
     cl_context owner = NULL;
-    cl_device_id device = NULL;
     cl_command_queue_properties properties = 0;
     cl_int code = cl_driver.clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof owner, &owner, NULL);
-    if (code == CL_SUCCESS)
-        code = cl_driver.clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
     if (code == CL_SUCCESS)
         code =
             cl_driver.clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
@@ -83,8 +81,6 @@ static pave_status check_queue(const cl_ctx *c, cl_command_queue queue, int prof
     if (code != CL_SUCCESS) return cl_check(code, "asking for a command queue");
     if (owner != c->context)
         return pave__fail(PAVE_E_INVALID, "command_queue is of another OpenCL context than context's");
-    if (device != c->native.device)
-        return pave__fail(PAVE_E_INVALID, "command_queue is of another device than context's");
     if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
         return pave__fail(PAVE_E_INVALID, "command_queue runs out of order");
     if (profiling && !(properties & CL_QUEUE_PROFILING_ENABLE))

@@ -87,13 +87,15 @@ static int vector_width(const pave_device_info *info) {
     return info->vector_width >= 16 ? 16 : info->vector_width >= 8 ? 8 : 4;
 }
 
-static void options_of(const cl_ctx *c, const pave__row *row, uint32_t link_mask, char *text, size_t capacity) {
-    snprintf(text, capacity,
-             "-cl-std=CL1.2 -DPAVE_KERNEL=%s -DPAVE_BM=%d -DPAVE_BN=%d -DPAVE_BK=%d -DPAVE_WM=%d -DPAVE_WN=%d "
-             "-DPAVE_THREADS=%d -DPAVE_SLICE=%d -DPAVE_A_TYPE=%d -DPAVE_B_TYPE=%d -DPAVE_LINK_MASK=0x%" PRIx32
-             " -DPAVE_VECTOR_WIDTH=%d",
-             row->name, row->bm, row->bn, row->bk, row->wm, row->wn, row->threads, row->slice, row->a_type,
-             row->b_type, link_mask, vector_width(&c->info));
+static void options_of(const cl_ctx *c, const pave__row *row, uint32_t link_mask, char *text,
+                       size_t capacity) {
+    snprintf(
+        text, capacity,
+        "-cl-std=CL1.2 -DPAVE_KERNEL=%s -DPAVE_BM=%d -DPAVE_BN=%d -DPAVE_BK=%d -DPAVE_WM=%d -DPAVE_WN=%d "
+        "-DPAVE_THREADS=%d -DPAVE_SLICE=%d -DPAVE_A_TYPE=%d -DPAVE_B_TYPE=%d -DPAVE_LINK_MASK=0x%" PRIx32
+        " -DPAVE_VECTOR_WIDTH=%d",
+        row->name, row->bm, row->bn, row->bk, row->wm, row->wn, row->threads, row->slice, row->a_type,
+        row->b_type, link_mask, vector_width(&c->info));
 }
 
 /* Everything that decides the binary; false where it cannot be told, for then there is no key to trust. */
@@ -105,8 +107,8 @@ static bool key_of(const cl_ctx *c, const char *source_text, const char *options
     XXH3_state_t *state = XXH3_createState();
     if (!state) return false;
     XXH3_128bits_reset(state);
-    const char *parts[] = {pave_version(), c->info.name, c->info.driver, platform, version, options,
-                           source_text};
+    const char *parts[] = {pave_version(), c->info.name, c->info.driver, platform,
+                           version,        options,      source_text};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         XXH3_128bits_update(state, parts[i], strlen(parts[i]) + 1);
     XXH128_hash_t hash = XXH3_128bits_digest(state);
@@ -149,8 +151,8 @@ static pave_status build_failed(const cl_ctx *c, cl_program program, const pave_
     if (bytes) log = calloc(1, bytes + 1);
     if (log)
         cl_driver.clGetProgramBuildInfo(program, c->native.device, CL_PROGRAM_BUILD_LOG, bytes, log, NULL);
-    pave_status status = pave__fail(PAVE_E_BUILD, "opencl: kernel %s does not build on %s (%d): %.*s", row->name,
-                                    c->info.name, (int)code, LOG_BYTES, log ? log : "no log");
+    pave_status status = pave__fail(PAVE_E_BUILD, "opencl: kernel %s does not build on %s (%d): %.*s",
+                                    row->name, c->info.name, (int)code, LOG_BYTES, log ? log : "no log");
     free(log);
     return status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The OpenCL backend: contexts, memory, queues and events by the loader's functions; kernels are in kernel.c. */
+ * The OpenCL backend: contexts, memory, queues and events by the loader's functions; kernels are in kernel.c.
+ */
 #include "backends/opencl/objects.h"
 #include "kernels/abi.h"
 
@@ -20,7 +21,7 @@ static int native_count;
 /* An event is the first and the last command between begin and end. */
 typedef struct cl_span {
     cl_event first, last;
-    atomic_bool flushed; /* threads may ask for one event at once */
+    atomic_bool flushed;    /* threads may ask for one event at once */
     cl_command_queue queue; /* retained: an event outlives its queue */
 } cl_span;
 
@@ -65,7 +66,8 @@ static void probe(pave__probe *sink) {
     cl_uint count = 0;
     cl_int code = cl_driver.clGetPlatformIDs(PLATFORMS_MAX, platforms, &count);
     if (code != CL_SUCCESS || count == 0) {
-        pave__probe_refused(sink, "opencl", "the loader finds no platform (%d): is a driver installed?", code);
+        pave__probe_refused(sink, "opencl", "the loader finds no platform (%d): is a driver installed?",
+                            code);
         return;
     }
     for (cl_uint i = 0; i < count && i < PLATFORMS_MAX; i++) probe_platform(sink, (int)i, platforms[i]);
@@ -114,8 +116,8 @@ static pave_status memory_alloc(void *context, uint64_t bytes, void **out) {
     if (!account(c, bytes, &used)) {
         free(m);
         return pave__fail(PAVE_E_DEVICE_MEMORY,
-                          "opencl: no memory for %" PRIu64 " bytes; %" PRIu64 " of %" PRIu64 " are in use", bytes,
-                          used, c->info.memory_bytes);
+                          "opencl: no memory for %" PRIu64 " bytes; %" PRIu64 " of %" PRIu64 " are in use",
+                          bytes, used, c->info.memory_bytes);
     }
     cl_int code;
     m->bytes = bytes;
@@ -169,7 +171,9 @@ static pave_status queue_finish(void *queue) {
 }
 
 /* Where a command's event goes, and what becomes of it. */
-static cl_event *wanted(cl_queue *q, cl_event *event) { return q->span ? event : NULL; }
+static cl_event *wanted(cl_queue *q, cl_event *event) {
+    return q->span ? event : NULL;
+}
 
 static pave_status enqueued(cl_queue *q, cl_int code, cl_event event, const char *doing) {
     pave_status status = cl_check(code, doing);
@@ -180,15 +184,16 @@ static pave_status enqueued(cl_queue *q, cl_int code, cl_event event, const char
     return PAVE_OK;
 }
 
-static cl_mem mem_of(void *memory) { return ((cl_memory *)memory)->mem; }
+static cl_mem mem_of(void *memory) {
+    return ((cl_memory *)memory)->mem;
+}
 
-static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes,
-                                int blocking) {
+static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source,
+                                uint64_t bytes, int blocking) {
     cl_queue *q = queue;
     cl_event event = NULL;
-    cl_int code =
-        cl_driver.clEnqueueWriteBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE, offset, bytes,
-                                       source, 0, NULL, wanted(q, &event));
+    cl_int code = cl_driver.clEnqueueWriteBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE,
+                                                 offset, bytes, source, 0, NULL, wanted(q, &event));
     return enqueued(q, code, event, "writing a buffer");
 }
 
@@ -196,18 +201,17 @@ static pave_status read_memory(void *queue, void *memory, uint64_t offset, void 
                                int blocking) {
     cl_queue *q = queue;
     cl_event event = NULL;
-    cl_int code =
-        cl_driver.clEnqueueReadBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE, offset, bytes,
-                                      target, 0, NULL, wanted(q, &event));
+    cl_int code = cl_driver.clEnqueueReadBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE,
+                                                offset, bytes, target, 0, NULL, wanted(q, &event));
     return enqueued(q, code, event, "reading a buffer");
 }
 
-static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,
-                               size_t pattern_bytes) {
+static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes,
+                               const void *pattern, size_t pattern_bytes) {
     cl_queue *q = queue;
     cl_event event = NULL;
-    cl_int code = cl_driver.clEnqueueFillBuffer(q->queue, mem_of(memory), pattern, pattern_bytes, offset, bytes,
-                                                0, NULL, wanted(q, &event));
+    cl_int code = cl_driver.clEnqueueFillBuffer(q->queue, mem_of(memory), pattern, pattern_bytes, offset,
+                                                bytes, 0, NULL, wanted(q, &event));
     return enqueued(q, code, event, "filling a buffer");
 }
 
@@ -231,8 +235,8 @@ static pave_status map_memory(void *queue, void *memory, uint64_t offset, uint64
 }
 
 static pave_status unmap_memory(void *queue, void *memory, void *pointer) {
-    cl_int code = cl_driver.clEnqueueUnmapMemObject(((cl_queue *)queue)->queue, mem_of(memory), pointer, 0, NULL,
-                                                    NULL);
+    cl_int code =
+        cl_driver.clEnqueueUnmapMemObject(((cl_queue *)queue)->queue, mem_of(memory), pointer, 0, NULL, NULL);
     return cl_check(code, "unmapping a buffer");
 }
 
@@ -312,7 +316,8 @@ static pave_status queue_wait(void *queue, void *event) {
     if (s->queue == q->queue) return PAVE_OK; /* in order */
     pave_status status = flush(s);
     if (status) return status;
-    return cl_check(cl_driver.clEnqueueBarrierWithWaitList(q->queue, 1, &s->last, NULL), "making a queue wait");
+    return cl_check(cl_driver.clEnqueueBarrierWithWaitList(q->queue, 1, &s->last, NULL),
+                    "making a queue wait");
 }
 
 static pave_status event_wait(void *event) {
@@ -325,9 +330,9 @@ static pave_status event_query(void *event) {
     cl_int state = CL_QUEUED;
     pave_status status = flush(s);
     if (!status)
-        status = cl_check(cl_driver.clGetEventInfo(s->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state,
-                                                   &state, NULL),
-                          "asking for an event");
+        status = cl_check(
+            cl_driver.clGetEventInfo(s->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL),
+            "asking for an event");
     if (!status && state < 0) status = cl_check(state, "work of an event");
     return status ? status : state == CL_COMPLETE ? PAVE_OK : PAVE_E_NOT_READY;
 }
@@ -335,8 +340,8 @@ static pave_status event_query(void *event) {
 static pave_status event_duration(void *event, uint64_t *ns) {
     cl_span *s = event;
     cl_ulong begin = 0, end = 0;
-    cl_int code = cl_driver.clGetEventProfilingInfo(s->first, CL_PROFILING_COMMAND_START, sizeof begin, &begin,
-                                                    NULL);
+    cl_int code =
+        cl_driver.clGetEventProfilingInfo(s->first, CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL);
     if (code == CL_SUCCESS)
         code = cl_driver.clGetEventProfilingInfo(s->last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
     if (code == CL_SUCCESS) *ns = end > begin ? end - begin : 0;

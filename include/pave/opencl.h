@@ -37,7 +37,7 @@ PAVE_API pave_status pave_opencl_buffer_mem(const pave_buffer *buffer, struct _c
  * Order:   after what is in the command queue already, before what is put there later.
  * Threads: as any queue.
  * Life:    destroying the queue waits for the command queue and gives back its one reference.
- * Errors:  PAVE_E_INVALID where command_queue is of another context or device, runs out of order, or cannot
+ * Errors:  PAVE_E_INVALID where command_queue is of another context, runs out of order, or cannot
  *          profile though params->profiling asks for it. */
 PAVE_API pave_status pave_opencl_queue_wrap(pave_context *context, struct _cl_command_queue *command_queue,
                                             const pave_queue_params *params, pave_queue **queue);

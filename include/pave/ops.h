@@ -57,15 +57,15 @@ typedef enum pave_reduction {
 } pave_reduction;
 
 typedef struct pave_epilogue {
-    const pave_link *links; /* applied first to last, after the bias */
-    size_t link_count;      /* at most PAVE_MAX_LINKS */
+    const pave_link *links;   /* applied first to last, after the bias */
+    size_t link_count;        /* at most PAVE_MAX_LINKS */
     pave_reduction reduction; /* over each row, after the links; what is reduced is not written */
 } pave_epilogue;
 
 typedef struct pave_linear_params {
     size_t size;
-    pave_tensor x;               /* [..., M, K]; the last stride 1, leading dimensions one constant row stride */
-    pave_tensor w;               /* [N, K], last stride 1; zeroed where `weights` is given */
+    pave_tensor x; /* [..., M, K]; the last stride 1, leading dimensions one constant row stride */
+    pave_tensor w; /* [N, K], last stride 1; zeroed where `weights` is given */
     const pave_weights *weights; /* a packed W, in place of w */
     pave_tensor bias;            /* [N] or zeroed */
     pave_tensor y;               /* [..., M, N], or [..., M] where the epilogue reduces */
@@ -77,9 +77,9 @@ typedef struct pave_linear_params {
 /* y = epilogue(x · Wᵀ + bias).
  * Shape:  above; any M, N, K >= 0, row strides >= the width.   Types: any of f32, f16, bf16, mixed.
  * Alias:  y must not overlap x, w or bias; a link's full tensor may be exactly y.
- * Empty:  M or N 0: nothing is written (a reduction still writes its empty rows' values); K 0: epilogue(bias).
- * Order:  asynchronous.   Threads: one queue, one thread.
- * Errors: PAVE_E_INVALID names the argument; PAVE_E_UNSUPPORTED gives the planner's reasons; y is untouched. */
+ * Empty:  M or N 0: nothing is written (a reduction still writes its empty rows' values); K 0:
+ * epilogue(bias). Order:  asynchronous.   Threads: one queue, one thread. Errors: PAVE_E_INVALID names the
+ * argument; PAVE_E_UNSUPPORTED gives the planner's reasons; y is untouched. */
 PAVE_API pave_status pave_linear(pave_queue *queue, const pave_linear_params *params, const pave_sync *sync);
 
 typedef struct pave_reduce_params {

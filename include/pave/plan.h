@@ -16,13 +16,13 @@ typedef enum pave_op { PAVE_OP_LINEAR = 1, PAVE_OP_REDUCE = 2, PAVE_OP_MLP = 3 }
 typedef struct pave_problem_params {
     size_t size;
     pave_op op;
-    int64_t m, k;              /* rows and width of x; for a reduction, k is the row's length */
-    const int64_t *widths;     /* layer_count outputs' widths; unused by a reduction */
-    size_t layer_count;        /* LINEAR: 1 */
+    int64_t m, k;                      /* rows and width of x; for a reduction, k is the row's length */
+    const int64_t *widths;             /* layer_count outputs' widths; unused by a reduction */
+    size_t layer_count;                /* LINEAR: 1 */
     pave_dtype x_type, w_type, y_type; /* 0: PAVE_F32 */
-    int32_t no_bias;           /* nonzero: without a bias */
-    int32_t weights_packed;    /* nonzero: W is a pave_weights, packed before */
-    const pave_link_op *activations; /* layer_count of them, or NULL for none */
+    int32_t no_bias;                   /* nonzero: without a bias */
+    int32_t weights_packed;            /* nonzero: W is a pave_weights, packed before */
+    const pave_link_op *activations;   /* layer_count of them, or NULL for none */
     pave_reduction reduction;
     pave_precision precision;
     const char *kernel; /* as PAVE_KERNEL: forced rows, comma separated; NULL: the environment's, if any */
@@ -57,9 +57,9 @@ typedef struct pave_kernel_info {
     size_t size;
     const char *name, *family, *backend; /* family: "gemm", "reduce", "join", "pack", "peak" */
     pave_path path;
-    int32_t bm, bn, bk;           /* its tile; a reduction's rows and columns a pass */
-    pave_dtype in_type;           /* 0: any */
-    pave_precision precision;     /* the strongest promise it keeps for in_type operands */
+    int32_t bm, bn, bk;       /* its tile; a reduction's rows and columns a pass */
+    pave_dtype in_type;       /* 0: any */
+    pave_precision precision; /* the strongest promise it keeps for in_type operands */
 } pave_kernel_info;
 
 /* Row `index` of all there are in this build; PAVE_E_NOT_FOUND past the last. `usable` (may be NULL) is set

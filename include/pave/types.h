@@ -60,9 +60,9 @@ typedef void (*pave_log_fn)(void *user, pave_log_level level, const char *messag
 PAVE_API void pave_log_set(pave_log_level level, pave_log_fn fn, void *user);
 
 typedef enum pave_dtype {
-    PAVE_F32 = 1,  /* IEEE binary32 */
-    PAVE_F16 = 2,  /* IEEE binary16 */
-    PAVE_BF16 = 3  /* bfloat16: the upper half of a binary32 */
+    PAVE_F32 = 1, /* IEEE binary32 */
+    PAVE_F16 = 2, /* IEEE binary16 */
+    PAVE_BF16 = 3 /* bfloat16: the upper half of a binary32 */
 } pave_dtype;
 
 /* Bytes of one element; 0 for a value that is no type. */
@@ -73,11 +73,7 @@ PAVE_API const char *pave_dtype_name(pave_dtype type);
 /* A promise about the error of a dot product, not an instruction: docs/architecture.md, "Precision".
  * With S = sum |x_k w_k|: HIGHEST keeps a float32 accumulation's bound, HIGH rounds each operand once to
  * 11 significant bits, MEDIUM to 8. The planner takes the fastest plan that keeps the promise. */
-typedef enum pave_precision {
-    PAVE_HIGH = 0,
-    PAVE_HIGHEST = 1,
-    PAVE_MEDIUM = 2
-} pave_precision;
+typedef enum pave_precision { PAVE_HIGH = 0, PAVE_HIGHEST = 1, PAVE_MEDIUM = 2 } pave_precision;
 
 typedef struct pave_device pave_device;
 typedef struct pave_context pave_context;

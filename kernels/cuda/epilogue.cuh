@@ -121,8 +121,7 @@ __device__ __forceinline__ void activation_link(int op, float a, float b, float 
     }
     switch (op) {
         PAVE_ACTIVATIONS(PAVE_CASE)
-    default:
-        break;
+    default: break;
     }
 #undef PAVE_CASE
 }

@@ -11,7 +11,9 @@ namespace pave {
 struct tile_grid {
     int64_t tiles_m, tiles_n, group_m;
 
-    __device__ __forceinline__ int64_t count() const { return tiles_m * tiles_n; }
+    __device__ __forceinline__ int64_t count() const {
+        return tiles_m * tiles_n;
+    }
 
     __device__ __forceinline__ void at(int64_t tile, int64_t &tile_m, int64_t &tile_n) const {
         const int64_t group_tiles = group_m * tiles_n;

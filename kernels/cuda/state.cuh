@@ -30,8 +30,8 @@
 
 namespace pave {
 
-/* 1 / (1 + exp(-v)) by an exponential that does not overflow and the approximate reciprocal, 1 ulp, of a number
- * in [1, 2]: no division with its slow path. */
+/* 1 / (1 + exp(-v)) by an exponential that does not overflow and the approximate reciprocal, 1 ulp, of a
+ * number in [1, 2]: no division with its slow path. */
 __device__ __forceinline__ float sigmoid(float v) {
     const float e = expf(-fabsf(v));
     float inverse;

@@ -265,11 +265,11 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const void *
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                \
+#define PAVE_KERNEL(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                   \
     extern "C" __global__ void __launch_bounds__((BM) / (WM) * ((BN) / (WN)) * 32)                       \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
              PAVE_TENSOR_PARAMETERS) {                                                                   \
-        pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, PAVE_T_##A, PAVE_T_##B, BM, BN, BK, WM, WN, STAGES>>(                \
+        pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, PAVE_T_##A, PAVE_T_##B, BM, BN, BK, WM, WN, STAGES>>( \
             args, a, b, y, p, pave::tensors{PAVE_TENSOR_NAMES});                                         \
     }
 PAVE_GEMM_MMA_ROWS(PAVE_KERNEL)

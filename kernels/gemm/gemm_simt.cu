@@ -29,7 +29,9 @@ template <int IN_, int BM_, int BN_, int BK_, int TM_, int TN_> struct simt_tile
     static_assert(LANES <= 32 && R * READ_ROWS == ROWS, "the epilogue's rounds are whole");
     static_assert(ROWS * BN <= 2 * BUFFER, "the epilogue's staging fits");
 
-    __device__ static __forceinline__ constexpr int shift(int k) { return 32 / QUADS * (k / 4 % QUADS); }
+    __device__ static __forceinline__ constexpr int shift(int k) {
+        return 32 / QUADS * (k / 4 % QUADS);
+    }
 };
 
 /* Loads this thread's quads of one operand's k-tile and stores them transposed. */
@@ -39,8 +41,12 @@ template <class T, int PASSES, int WIDTH> struct simt_loader {
     int rows; /* that exist from this thread's first one on, at most the tile's */
     float kept[PASSES][4];
 
-    __device__ static __forceinline__ int row() { return threadIdx.x / T::QUADS; }
-    __device__ static __forceinline__ int quad() { return threadIdx.x % T::QUADS; }
+    __device__ static __forceinline__ int row() {
+        return threadIdx.x / T::QUADS;
+    }
+    __device__ static __forceinline__ int quad() {
+        return threadIdx.x % T::QUADS;
+    }
 
     __device__ __forceinline__ void start(const void *base, int64_t offset, int64_t ld, int64_t extent,
                                           int64_t first_row) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lowers chains of linears to problems; a linear is a chain of one layer. Empty shapes are answered here, so that
- * the planner sees none but K = 0. */
+ * Lowers chains of linears to problems; a linear is a chain of one layer. Empty shapes are answered here, so
+ * that the planner sees none but K = 0. */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -66,8 +66,8 @@ static pave_status lower_tensor(const lowering *s, const pave_link *link, const 
     if (operand == PAVE_OPERAND_SCALAR) return PAVE_OK;
     if (operand < 0)
         return pave__fail(PAVE_E_INVALID,
-                          "%s: its shape is none of [%" PRId64 "], [1,%" PRId64 "], [%" PRId64 ",1], [%" PRId64
-                          ",%" PRId64 "] with rows of unit stride",
+                          "%s: its shape is none of [%" PRId64 "], [1,%" PRId64 "], [%" PRId64
+                          ",1], [%" PRId64 ",%" PRId64 "] with rows of unit stride",
                           text_of(l, text), n, n, s->m, s->m, n);
     pave__matrix v;
     pave_status status = operand == PAVE_OPERAND_FULL
@@ -109,7 +109,8 @@ static pave_status lower_links(const lowering *s, const pave_layer *layer, int i
         pave_status status = pave__check_vector(s->context, &layer->bias, text_of(&l, text), &v);
         if (status) return status;
         if (layer->bias.rank != 1 || v.rows != out->n)
-            return pave__fail(PAVE_E_INVALID, "%s: rank %d and %" PRId64 " values where W has %" PRId64 " rows",
+            return pave__fail(PAVE_E_INVALID,
+                              "%s: rank %d and %" PRId64 " values where W has %" PRId64 " rows",
                               text_of(&l, text), layer->bias.rank, v.rows, out->n);
         if (pave__overlap(&layer->bias, &v, s->chain->y, &s->y))
             return pave__fail(PAVE_E_INVALID, "%s: it overlaps y", text_of(&l, text));
@@ -121,11 +122,11 @@ static pave_status lower_links(const lowering *s, const pave_layer *layer, int i
         return pave__fail(PAVE_E_INVALID, "%s: %zu links where %d is the most", text_of(&l, text),
                           layer->link_count, PAVE_MAX_LINKS);
     if (layer->link_count && !layer->links)
-        return pave__fail(PAVE_E_INVALID, "%s: NULL with link_count %zu", text_of(&l, text), layer->link_count);
+        return pave__fail(PAVE_E_INVALID, "%s: NULL with link_count %zu", text_of(&l, text),
+                          layer->link_count);
     l.field = "op";
     for (l.link = 0; l.link < (int)layer->link_count; l.link++) {
-        pave_status status =
-            lower_link(s, &layer->links[l.link], &l, out->n, &out->links[out->link_count++]);
+        pave_status status = lower_link(s, &layer->links[l.link], &l, out->n, &out->links[out->link_count++]);
         if (status) return status;
     }
     return PAVE_OK;
@@ -142,8 +143,7 @@ static pave_status lower_layer(const lowering *s, int index, int64_t k, pave__pl
     pave__matrix v;
     pave_status status = pave__check_matrix(s->context, w, text_of(&l, text), &v);
     if (status) return status;
-    if (w->rank != 2)
-        return pave__fail(PAVE_E_INVALID, "%s: rank %d is not 2", text_of(&l, text), w->rank);
+    if (w->rank != 2) return pave__fail(PAVE_E_INVALID, "%s: rank %d is not 2", text_of(&l, text), w->rank);
     if (v.cols != k)
         return pave__fail(PAVE_E_INVALID, "%s: width %" PRId64 " where %s has %" PRId64, text_of(&l, text),
                           v.cols, index ? "the layer before" : "x", k);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Checks that operations share: of single tensors, their types, ranks, strides and reach in checked arithmetic,
- * of words, and of the handles that come with a call. */
+ * Checks that operations share: of single tensors, their types, ranks, strides and reach in checked
+ * arithmetic, of words, and of the handles that come with a call. */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -34,15 +34,17 @@ static pave_status check_common(const pave_context *context, const pave_tensor *
         return pave__fail(PAVE_E_INVALID, "%s: offset %" PRIu64 " is not a multiple of its %zu-byte elements",
                           name, t->offset, size);
     if (t->buffer->align < size)
-        return pave__fail(PAVE_E_INVALID, "%s: its wrapped buffer starts at no multiple of its %zu-byte elements",
-                          name, size);
+        return pave__fail(PAVE_E_INVALID,
+                          "%s: its wrapped buffer starts at no multiple of its %zu-byte elements", name,
+                          size);
     for (int d = 0; d < t->rank; d++)
         if (t->shape[d] < 0)
             return pave__fail(PAVE_E_INVALID, "%s: shape[%d] is %" PRId64, name, d, t->shape[d]);
     return PAVE_OK;
 }
 
-/* The bytes from the first to past the last element of rows × cols, or an error where they leave the buffer. */
+/* The bytes from the first to past the last element of rows × cols, or an error where they leave the buffer.
+ */
 static pave_status check_reach(const pave_tensor *t, const char *name, pave__matrix *v) {
     int64_t size = (int64_t)pave_dtype_bytes(t->type), elems, bytes;
     v->begin = v->end = t->offset;
@@ -94,13 +96,13 @@ pave_status pave__check_vector(const pave_context *context, const pave_tensor *t
         return pave__fail(PAVE_E_UNSUPPORTED, "%s: no single stride covers its dimensions", name);
     v->cols = 1;
     if (v->rows <= 1) v->ld = 1;
-    if (v->ld < 1)
-        return pave__fail(PAVE_E_INVALID, "%s: stride %" PRId64 " is not positive", name, v->ld);
+    if (v->ld < 1) return pave__fail(PAVE_E_INVALID, "%s: stride %" PRId64 " is not positive", name, v->ld);
     v->align = alignment(t, v->ld, false);
     return check_reach(t, name, v);
 }
 
-bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b, const pave__matrix *vb) {
+bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b,
+                   const pave__matrix *vb) {
     return a->buffer == b->buffer && va->begin < vb->end && vb->begin < va->end;
 }
 

@@ -31,8 +31,8 @@ pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pav
 /* The plan alone, counted for the caller. PAVE_E_INVALID where there is nothing to launch. */
 pave_status pave__plan_of(pave_context *context, const pave__lowered *lowered, pave_plan **plan);
 
-/* How a binary link of an [m, n] output reads its tensor: PAVE_OPERAND_* and the stride for its launch struct;
- * < 0 where the shape is none of [n], [1, n], [m, 1], [m, n]. */
+/* How a binary link of an [m, n] output reads its tensor: PAVE_OPERAND_* and the stride for its launch
+ * struct; < 0 where the shape is none of [n], [1, n], [m, 1], [m, n]. */
 int pave__link_operand(const pave_link *link, int64_t m, int64_t n, int64_t *ld);
 
 /* A tensor as `count` elements `stride` apart / as rows of unit stride. False where no single stride does. */
@@ -47,13 +47,13 @@ typedef struct pave__matrix {
 pave_status pave__check_matrix(const pave_context *context, const pave_tensor *t, const char *name,
                                pave__matrix *out);
 
-
 /* The same for one value a row: rows elements, ld apart. */
 pave_status pave__check_vector(const pave_context *context, const pave_tensor *t, const char *name,
                                pave__matrix *out);
 
 /* Whether two views share bytes of one buffer. */
-bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b, const pave__matrix *vb);
+bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b,
+                   const pave__matrix *vb);
 
 /* Words and handles that come with a call. */
 pave_status pave__check_words(pave_reduction reduction, pave_precision precision);

@@ -18,7 +18,8 @@ static pave_status lower(pave_context *context, const pave_reduce_params *params
     if (!status) status = pave__check_vector(context, &params->y, "y", &y);
     if (status) return status;
     if (y.rows != x.rows)
-        return pave__fail(PAVE_E_INVALID, "y: %" PRId64 " values where x has %" PRId64 " rows", y.rows, x.rows);
+        return pave__fail(PAVE_E_INVALID, "y: %" PRId64 " values where x has %" PRId64 " rows", y.rows,
+                          x.rows);
     if (pave__overlap(&params->x, &x, &params->y, &y)) return pave__fail(PAVE_E_INVALID, "y: it overlaps x");
     p->op = PAVE_OP_REDUCE;
     p->m = x.rows;

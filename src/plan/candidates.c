@@ -13,12 +13,9 @@
 
 int pave__strength(int precision) {
     switch (precision) {
-    case PAVE_HIGHEST:
-        return 2;
-    case PAVE_HIGH:
-        return 1;
-    default:
-        return 0;
+    case PAVE_HIGHEST: return 2;
+    case PAVE_HIGH: return 1;
+    default: return 0;
     }
 }
 
@@ -108,14 +105,10 @@ static pave__refusal judge_row(const pave__planning *p, const pave__row *row, bo
 static int may_convert(int from, int to, int precision) {
     if (to == PAVE_T_NONE || from == to) return 1;
     switch (to) {
-    case PAVE_T_F32:
-        return 1;
-    case PAVE_T_TF32:
-        return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
-    case PAVE_T_BF16:
-        return pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
-    default:
-        return 0;
+    case PAVE_T_F32: return 1;
+    case PAVE_T_TF32: return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
+    case PAVE_T_BF16: return pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
+    default: return 0;
     }
 }
 

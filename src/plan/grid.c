@@ -53,12 +53,8 @@ int pave__set_grid(const pave_device_info *device, pave__step *step) {
     step->block[1] = step->block[2] = 1;
     step->shared_bytes = step->row->shared_bytes;
     switch (step->row->family) {
-    case PAVE__GEMM:
-        grid_gemm(device, step);
-        return 1;
-    case PAVE__PACK:
-        return grid_pack(device, step);
-    default:
-        return grid_rows(step);
+    case PAVE__GEMM: grid_gemm(device, step); return 1;
+    case PAVE__PACK: return grid_pack(device, step);
+    default: return grid_rows(step);
     }
 }

@@ -28,23 +28,20 @@
 #define CPU_GROUP_NS 80.0
 /* Share of a unit's FMA peak that the element-wise code of reductions and packing reaches. */
 #define ELEMENTWISE_SHARE 0.25
-/* Reading fragments and writing stages takes the shared memory's time, and this much of it is not hidden behind
- * the matrix units: with 0.5 and a row's 0.92, the 128x128 mma rows come out at 63 % of an H100's mma.sync
- * ceiling, where 62 to 66 % (tf32) and 57 to 63 % (bf16) were measured on 2026-11-23. Ada's matrix units take
- * five times as many clocks for the same bytes, so that there it hardly counts. */
+/* Reading fragments and writing stages takes the shared memory's time, and this much of it is not hidden
+ * behind the matrix units: with 0.5 and a row's 0.92, the 128x128 mma rows come out at 63 % of an H100's
+ * mma.sync ceiling, where 62 to 66 % (tf32) and 57 to 63 % (bf16) were measured on 2026-11-23. Ada's matrix
+ * units take five times as many clocks for the same bytes, so that there it hardly counts. */
 #define SHARED_SHARE 0.5
 #define SHARED_BYTES_A_CLOCK 128.0
 
 int pave__type_bytes(int type) {
     switch (type) {
     case PAVE_T_F32:
-    case PAVE_T_TF32:
-        return 4;
+    case PAVE_T_TF32: return 4;
     case PAVE_T_F16:
-    case PAVE_T_BF16:
-        return 2;
-    default:
-        return 0;
+    case PAVE_T_BF16: return 2;
+    default: return 0;
     }
 }
 

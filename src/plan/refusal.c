@@ -22,8 +22,7 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_THREADS:
         return snprintf(text, capacity, "needs %.0f threads a block, the device allows %.0f", r->need,
                         r->have);
-    case PAVE__WHY_FUSE:
-        return snprintf(text, capacity, "cannot fuse the reduction");
+    case PAVE__WHY_FUSE: return snprintf(text, capacity, "cannot fuse the reduction");
     case PAVE__WHY_FORCED:
         return snprintf(text, capacity, "is not the row that PAVE_KERNEL names for its family");
     case PAVE__WHY_SLOWER:
@@ -37,14 +36,12 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
                         "has a smaller tile, and the default tile already reaches %.0f %% of sustained peak "
                         "(rule 3: departed from below %.0f %%)",
                         r->have * 100, r->need * 100);
-    case PAVE__WHY_BACKEND:
-        return snprintf(text, capacity, "belongs to another backend");
+    case PAVE__WHY_BACKEND: return snprintf(text, capacity, "belongs to another backend");
     case PAVE__WHY_PACK:
         return snprintf(text, capacity, "needs an operand packed, and no pack kernel can run on this device");
     case PAVE__WHY_GRID:
         return snprintf(text, capacity, "needs %.0f blocks, a launch can have %.0f", r->need, r->have);
-    default:
-        return snprintf(text, capacity, "is in the plan");
+    default: return snprintf(text, capacity, "is in the plan");
     }
 }
 

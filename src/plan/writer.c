@@ -62,21 +62,15 @@ const char *pave__why_name(int why) {
 
 const char *pave__link_name(int op) {
     switch (op) {
-    case PAVE_LINK_ADD:
-        return "add";
-    case PAVE_LINK_SUB:
-        return "sub";
-    case PAVE_LINK_MUL:
-        return "mul";
-    case PAVE_LINK_DIV:
-        return "div";
+    case PAVE_LINK_ADD: return "add";
+    case PAVE_LINK_SUB: return "sub";
+    case PAVE_LINK_MUL: return "mul";
+    case PAVE_LINK_DIV: return "div";
 #define NAME(ENUM, name, expr, lipschitz, rel, arg) \
-    case PAVE_LINK_##ENUM:                          \
-        return #name;
+    case PAVE_LINK_##ENUM: return #name;
         PAVE_ACTIVATIONS(NAME)
 #undef NAME
-    default:
-        return "?";
+    default: return "?";
     }
 }
 

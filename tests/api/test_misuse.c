@@ -75,15 +75,21 @@ static pave_linear_params right_linear(void) {
 }
 
 static pave_mlp_params right_mlp(void) {
-    layers[0] = (pave_layer){.w = pave_tensor_2d(bw, PAVE_F32, N, K), .bias = pave_tensor_1d(bb, PAVE_F32, N)};
+    layers[0] =
+        (pave_layer){.w = pave_tensor_2d(bw, PAVE_F32, N, K), .bias = pave_tensor_1d(bb, PAVE_F32, N)};
     layers[1] = (pave_layer){.w = pave_tensor_2d(bt, PAVE_F32, 3, N)};
-    return (pave_mlp_params){.size = sizeof(pave_mlp_params), .x = pave_tensor_2d(bx, PAVE_F32, M, K),
-                             .layers = layers, .layer_count = 2, .y = pave_tensor_2d(by, PAVE_F32, M, 3)};
+    return (pave_mlp_params){.size = sizeof(pave_mlp_params),
+                             .x = pave_tensor_2d(bx, PAVE_F32, M, K),
+                             .layers = layers,
+                             .layer_count = 2,
+                             .y = pave_tensor_2d(by, PAVE_F32, M, 3)};
 }
 
 static pave_reduce_params right_reduce(void) {
-    return (pave_reduce_params){.size = sizeof(pave_reduce_params), .x = pave_tensor_2d(bx, PAVE_F32, M, K),
-                                .y = pave_tensor_1d(by, PAVE_F32, M), .reduction = PAVE_REDUCE_SUM};
+    return (pave_reduce_params){.size = sizeof(pave_reduce_params),
+                                .x = pave_tensor_2d(bx, PAVE_F32, M, K),
+                                .y = pave_tensor_1d(by, PAVE_F32, M),
+                                .reduction = PAVE_REDUCE_SUM};
 }
 
 /* A tensor made wrong in one way, under the name that messages use. */
@@ -120,7 +126,8 @@ static void spoil_tensors(void) {
             char what[64];
             snprintf(what, sizeof what, "%s made wrong in way %d", names[t], wrong);
             /* A width that does not match may be told of either of the two that disagree. */
-            refused(pave_linear(queue, &p, NULL), want, wrong == 7 || wrong == 11 || wrong == 8 ? "" : names[t], what);
+            refused(pave_linear(queue, &p, NULL), want,
+                    wrong == 7 || wrong == 11 || wrong == 8 ? "" : names[t], what);
             assert_true(strlen(pave_last_message()) > 4);
             untouched(what);
         }
@@ -231,12 +238,17 @@ static void test_buffers(void **state) {
     pave_status status = pave_buffer_create(context, UINT64_MAX, &none);
     assert_true(status == PAVE_E_UNSUPPORTED || status == PAVE_E_DEVICE_MEMORY);
     assert_null(none);
-    refused(pave_buffer_write(queue, by, BYTES - 3, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "4096", "range");
-    refused(pave_buffer_write(queue, by, UINT64_MAX, bytes, 2, PAVE_BLOCK, NULL), PAVE_E_INVALID, "offset", "range");
-    refused(pave_buffer_write(queue, by, 2, bytes, UINT64_MAX, PAVE_BLOCK, NULL), PAVE_E_INVALID, "length", "range");
+    refused(pave_buffer_write(queue, by, BYTES - 3, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "4096",
+            "range");
+    refused(pave_buffer_write(queue, by, UINT64_MAX, bytes, 2, PAVE_BLOCK, NULL), PAVE_E_INVALID, "offset",
+            "range");
+    refused(pave_buffer_write(queue, by, 2, bytes, UINT64_MAX, PAVE_BLOCK, NULL), PAVE_E_INVALID, "length",
+            "range");
     refused(pave_buffer_write(queue, by, 0, NULL, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "source", "write");
-    refused(pave_buffer_write(queue, by, 0, bytes, 4, (pave_blocking)7, NULL), PAVE_E_INVALID, "blocking", "write");
-    refused(pave_buffer_write(queue, foreign, 0, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "context", "write");
+    refused(pave_buffer_write(queue, by, 0, bytes, 4, (pave_blocking)7, NULL), PAVE_E_INVALID, "blocking",
+            "write");
+    refused(pave_buffer_write(queue, foreign, 0, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "context",
+            "write");
     refused(pave_buffer_write(NULL, by, 0, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "queue", "write");
     refused(pave_buffer_read(queue, by, 0, NULL, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "target", "read");
     refused(pave_buffer_read(queue, NULL, 0, bytes, 4, PAVE_BLOCK, NULL), PAVE_E_INVALID, "buffer", "read");
@@ -266,7 +278,8 @@ static void test_sync(void **state) {
     pave_queue *other;
     TEST_OK(pave_queue_create(other_context, NULL, &other));
     TEST_OK(pave_buffer_fill(other, foreign, 0, 4, "a", 1, &(pave_sync){NULL, 0, &event}));
-    refused(pave_linear(queue, &p, &(pave_sync){&event, 1, NULL}), PAVE_E_INVALID, "context", "a foreign event");
+    refused(pave_linear(queue, &p, &(pave_sync){&event, 1, NULL}), PAVE_E_INVALID, "context",
+            "a foreign event");
     pave_event_destroy(&event);
     pave_queue_destroy(&other);
     refused(pave_event_wait(NULL), PAVE_E_INVALID, "event", "wait");
@@ -309,7 +322,8 @@ static void test_weights_misuse(void **state) {
     pave_tensor w = pave_tensor_2d(bw, PAVE_F32, N, K);
     refused(pave_weights_create(NULL, &w, PAVE_HIGH, &weights), PAVE_E_INVALID, "queue", "weights");
     refused(pave_weights_create(queue, NULL, PAVE_HIGH, &weights), PAVE_E_INVALID, "w", "weights");
-    refused(pave_weights_create(queue, &w, (pave_precision)5, &weights), PAVE_E_INVALID, "precision", "weights");
+    refused(pave_weights_create(queue, &w, (pave_precision)5, &weights), PAVE_E_INVALID, "precision",
+            "weights");
     TEST_OK(pave_weights_create(queue, &w, PAVE_HIGH, &weights));
     pave_linear_params p = right_linear();
     p.weights = weights;
@@ -334,9 +348,11 @@ static void test_empty(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tensors), cmocka_unit_test(test_strides_unsupported), cmocka_unit_test(test_params),
-        cmocka_unit_test(test_overlap), cmocka_unit_test(test_buffers), cmocka_unit_test(test_sync),
-        cmocka_unit_test(test_plans),   cmocka_unit_test(test_weights_misuse), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_tensors), cmocka_unit_test(test_strides_unsupported),
+        cmocka_unit_test(test_params),  cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_buffers), cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_plans),   cmocka_unit_test(test_weights_misuse),
+        cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests_name("misuse", tests, open_all, close_all);
 }

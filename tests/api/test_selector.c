@@ -18,8 +18,8 @@ static pave_status open_with(const char *environment, const char *selector, pave
 
 static void test_unknown_forms(void **state) {
     (void)state;
-    static const char *const bad[] = {"hos", "host:0", "HOST", "cuda:", "cuda:x", "cuda:-1", "cuda:0x", "opencl:",
-                                      "vulkan", "auto:1", " host", "cuda:1 "};
+    static const char *const bad[] = {"hos",     "host:0",  "HOST",   "cuda:",  "cuda:x", "cuda:-1",
+                                      "cuda:0x", "opencl:", "vulkan", "auto:1", " host",  "cuda:1 "};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         pave_device *device = (pave_device *)&device;
         assert_int_equal(open_with(NULL, bad[i], &device), PAVE_E_INVALID);

@@ -215,23 +215,12 @@ static void destroy_in_order(int order, const float *ones) {
         order /= n;
         left[at] = left[n - 1];
         switch (which) {
-        case 0:
-            pave_context_destroy(&context);
-            break;
-        case 1:
-            pave_queue_destroy(&queue);
-            break;
-        case 2:
-            pave_buffer_destroy(&x);
-            break;
-        case 3:
-            pave_buffer_destroy(&y);
-            break;
-        case 4:
-            pave_event_destroy(&event);
-            break;
-        default:
-            pave_weights_destroy(&weights);
+        case 0: pave_context_destroy(&context); break;
+        case 1: pave_queue_destroy(&queue); break;
+        case 2: pave_buffer_destroy(&x); break;
+        case 3: pave_buffer_destroy(&y); break;
+        case 4: pave_event_destroy(&event); break;
+        default: pave_weights_destroy(&weights);
         }
     }
 }

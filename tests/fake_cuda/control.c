@@ -68,10 +68,8 @@ static int survives(int function) {
     case FAKE_cuDeviceTotalMem_v2:
     case FAKE_cuDevicePrimaryCtxRelease_v2:
     case FAKE_cuCtxPushCurrent_v2:
-    case FAKE_cuCtxPopCurrent_v2:
-        return 1;
-    default:
-        return 0;
+    case FAKE_cuCtxPopCurrent_v2: return 1;
+    default: return 0;
     }
 }
 
@@ -143,10 +141,8 @@ FAKE_API CUresult cuGetErrorName(CUresult error, const char **name) {
     ENTER(cuGetErrorName);
     if (fault) return fault;
     switch (error) {
-#define NAME(code)     \
-    case code:         \
-        *name = #code; \
-        return CUDA_SUCCESS;
+#define NAME(code) \
+    case code: *name = #code; return CUDA_SUCCESS;
         NAME(CUDA_SUCCESS)
         NAME(CUDA_ERROR_INVALID_VALUE)
         NAME(CUDA_ERROR_OUT_OF_MEMORY)
@@ -166,8 +162,6 @@ FAKE_API CUresult cuGetErrorName(CUresult error, const char **name) {
         NAME(CUDA_ERROR_LAUNCH_FAILED)
         NAME(CUDA_ERROR_UNKNOWN)
 #undef NAME
-    default:
-        *name = NULL;
-        return CUDA_ERROR_INVALID_VALUE;
+    default: *name = NULL; return CUDA_ERROR_INVALID_VALUE;
     }
 }

@@ -108,31 +108,22 @@ FAKE_API CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute w
 
 static size_t args_bytes(pave__family family, size_t *buffers) {
     switch (family) {
-    case PAVE__GEMM:
-        *buffers = PAVE_GEMM_BUFFERS;
-        return sizeof(pave_abi_gemm);
-    case PAVE__PACK:
-        *buffers = PAVE_PACK_BUFFERS;
-        return sizeof(pave_abi_pack);
-    case PAVE__PEAK:
-        *buffers = PAVE_PEAK_BUFFERS;
-        return sizeof(pave_abi_peak);
-    default:
-        *buffers = PAVE_REDUCE_BUFFERS;
-        return sizeof(pave_abi_reduce);
+    case PAVE__GEMM: *buffers = PAVE_GEMM_BUFFERS; return sizeof(pave_abi_gemm);
+    case PAVE__PACK: *buffers = PAVE_PACK_BUFFERS; return sizeof(pave_abi_pack);
+    case PAVE__PEAK: *buffers = PAVE_PEAK_BUFFERS; return sizeof(pave_abi_peak);
+    default: *buffers = PAVE_REDUCE_BUFFERS; return sizeof(pave_abi_reduce);
     }
 }
 
-/* A buffer argument is a whole allocation, or NULL. */
+/* A buffer argument lies in an allocation, or is NULL. */
 static CUresult read_parameters(const pave__row *row, void **parameters, fake_launch *out) {
     size_t count, bytes = args_bytes(row->family, &count);
     out->row = row;
     memcpy(&out->args, parameters[0], bytes);
     for (size_t i = 0; i < count; i++) {
         memcpy(&out->buffers[i], parameters[1 + i], sizeof(CUdeviceptr));
-        fake_memory *m = out->buffers[i] ? fake_find(out->buffers[i], 1) : NULL;
-        if (out->buffers[i] && (!m || (uintptr_t)m->base != out->buffers[i]))
-            return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: buffer %zu is no allocation", row->name, i);
+        if (out->buffers[i] && !fake_find(out->buffers[i], 1))
+            return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: buffer %zu is in no allocation", row->name, i);
     }
     return CUDA_SUCCESS;
 }
@@ -176,16 +167,15 @@ static int64_t type_bytes(int type) {
 static int fits(const fake_launch *l, const char *what, CUdeviceptr buffer, int64_t offset, int64_t rows,
                 int64_t cols, int64_t ld, int64_t size, int align) {
     if (rows <= 0 || cols <= 0) return 1;
-    fake_memory *m = fake_find(buffer, 1);
     int64_t span = ((rows - 1) * ld + cols) * size;
-    if (!m || offset < 0 || (uint64_t)(offset + span) > m->bytes) {
+    if (offset < 0 || !fake_find(buffer, (uint64_t)(offset + span))) {
         fake_misuse(CUDA_SUCCESS,
                     "%s: %s leaves its buffer: offset %" PRId64 ", %" PRId64 " x %" PRId64 ", ld %" PRId64,
                     l->row->name, what, offset, rows, cols, ld);
         return 0;
     }
     int64_t least = align > size ? align : size;
-    if (offset % least || (align > size && ld * size % align)) {
+    if ((buffer + (uint64_t)offset) % (uint64_t)least || (align > size && ld * size % align)) {
         fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", ld %" PRId64, l->row->name,
                     what, offset, ld);
         return 0;
@@ -227,8 +217,7 @@ static int launch_fits(const fake_launch *l) {
     const pave_abi_pack *p = &l->args.pack;
     const CUdeviceptr *b = l->buffers;
     switch (l->row->family) {
-    case PAVE__GEMM:
-        return gemm_fits(l);
+    case PAVE__GEMM: return gemm_fits(l);
     case PAVE__PACK:
         return fits(l, "X", b[0], p->x_offset, p->rows, p->cols, p->ldx, type_bytes(p->x_type), 1) &&
                fits(l, "Y", b[1], p->y_offset, p->rows, p->cols_out, p->ldy, type_bytes(p->y_type), 1);
@@ -240,8 +229,7 @@ static int launch_fits(const fake_launch *l) {
         return fits(l, "X", b[0], r->x_offset, r->rows, r->cols, r->ldx, type_bytes(r->x_type), 1) &&
                fits(l, "Y", b[1], r->y_offset, r->rows, 1, r->y_stride, type_bytes(r->y_type), 1) &&
                links_fit(l, r->links, r->link_count, b + 2, r->rows, 1);
-    default:
-        return 1;
+    default: return 1;
     }
 }
 

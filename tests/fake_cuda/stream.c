@@ -7,8 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-/* cuda.h may name a newer one by it. */
+/* cuda.h may have made it the name of a newer one, and then declares only that. */
 #undef cuEventElapsedTime
+CUresult CUDAAPI cuEventElapsedTime(float *ms, CUevent begin, CUevent end);
 
 struct CUstream_st {
     struct CUstream_st *next;
@@ -69,18 +70,10 @@ static double now_ns(void) {
 static void perform(fake_op *op) {
     double begin = now_ns();
     switch (op->kind) {
-    case FAKE_COPY:
-        memmove(op->target, op->source, op->count);
-        break;
-    case FAKE_SET:
-        set_memory(op);
-        break;
-    case FAKE_LAUNCH:
-        fake_execute(&op->launch);
-        break;
-    case FAKE_WAIT:
-        run_until(op->awaits);
-        return;
+    case FAKE_COPY: memmove(op->target, op->source, op->count); break;
+    case FAKE_SET: set_memory(op); break;
+    case FAKE_LAUNCH: fake_execute(&op->launch); break;
+    case FAKE_WAIT: run_until(op->awaits); return;
     case FAKE_RECORD:
         if (op->event->recorded == op->sequence) op->event->ns = device_ns;
         event_let_go(op->event);

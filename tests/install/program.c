@@ -22,7 +22,8 @@ int main(void) {
                                  .x = pave_tensor_2d(x, PAVE_F32, 1, 2),
                                  .w = pave_tensor_2d(w, PAVE_F32, 1, 2),
                                  .y = pave_tensor_2d(y, PAVE_F32, 1, 1)};
-    if (pave_linear(queue, &params, NULL) || pave_buffer_read(queue, y, 0, &out, sizeof out, PAVE_BLOCK, NULL)) {
+    if (pave_linear(queue, &params, NULL) ||
+        pave_buffer_read(queue, y, 0, &out, sizeof out, PAVE_BLOCK, NULL)) {
         fprintf(stderr, "%s\n", pave_last_message());
         return 1;
     }

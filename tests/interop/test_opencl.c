@@ -172,7 +172,7 @@ static void memory_misuse_on(const test_device *d) {
     REFUSED(pave_opencl_buffer_wrap(NULL, mem, 64, &buffer), PAVE_E_INVALID, "context");
     assert_null(buffer);
     REFUSED(pave_opencl_buffer_wrap(d->context, mem, 64, NULL), PAVE_E_INVALID, "buffer");
-    REFUSED(pave_opencl_buffer_wrap(d->context, NULL, 64, &buffer), PAVE_E_INVALID, "mem");
+    REFUSED(pave_opencl_buffer_wrap(d->context, NULL, 64, &buffer), PAVE_E_INVALID, "mem is NULL");
     REFUSED(pave_opencl_buffer_wrap(d->context, mem, 65, &buffer), PAVE_E_INVALID, "bytes");
     REFUSED(pave_opencl_buffer_wrap(other, mem, 64, &buffer), PAVE_E_INVALID, "mem");
     REFUSED(pave_cuda_buffer_wrap(d->context, 4096, 64, &buffer), PAVE_E_UNSUPPORTED, "context");

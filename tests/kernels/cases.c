@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs linear cases and judges them. A failure names the row, the device, the seed, the shape and the index. */
+ * Runs linear cases and judges them. A failure names the row, the device, the seed, the shape and the index.
+ */
 #include "tests/kernels/cases.h"
 
 #include <inttypes.h>
@@ -8,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Products that one case's bounds are worked out for; rows beyond are sampled, the first and last always in. */
+/* Products that one case's bounds are worked out for; rows beyond are sampled, the first and last always in.
+ */
 #define REFERENCE_WORK 6000000
 
 test_device devices[TEST_DEVICES_MAX];
@@ -53,7 +55,9 @@ void each_row(const char *family, void (*check)(const test_device *on, const pav
     }
 }
 
-static pave_dtype type_or(pave_dtype type) { return type ? type : PAVE_F32; }
+static pave_dtype type_or(pave_dtype type) {
+    return type ? type : PAVE_F32;
+}
 
 typedef struct run {
     const test_device *on;

@@ -17,7 +17,7 @@ typedef struct linear_case {
     pave_precision precision;
     pave_reduction reduction;
     const pave_link *links; /* their tensors' kind is told by `kinds` */
-    const char *kinds;      /* a letter a link: s scalar, r [N], R [1,N], c [M,1], f [M,N]; NULL: no tensors */
+    const char *kinds; /* a letter a link: s scalar, r [N], R [1,N], c [M,1], f [M,N]; NULL: no tensors */
     size_t link_count;
 } linear_case;
 
@@ -30,8 +30,8 @@ extern size_t device_count;
 int open_devices(void **state);
 int close_devices(void **state);
 
-/* Calls `check` for each row of `family` that a device can run, with the row forced; fails where a device that has
- * been found can run none. */
+/* Calls `check` for each row of `family` that a device can run, with the row forced; fails where a device
+ * that has been found can run none. */
 void each_row(const char *family, void (*check)(const test_device *on, const pave_kernel_info *row));
 void force_row(const char *name); /* NULL: no more */
 

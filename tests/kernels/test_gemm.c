@@ -10,12 +10,19 @@ static const test_layout odd = {3, 1};
 
 static void shapes(const test_device *on, const pave_kernel_info *row) {
     const int64_t bm = row->bm, bn = row->bn, bk = row->bk;
-    const int64_t s[][3] = {{1, 1, 1},           {bm - 1, bn - 1, 7},  {bm, bn, bk},  {bm + 1, bn + 1, bk + 1},
-                            {1, bn + 1, 31},     {bm + 1, 1, 8},       {3, 5, 0},     {17, 33, 257},
-                            {2, 2 * bn + 3, 32}, {2 * bm + 3, 3, 32},  {13, 31, bk - 1}};
+    const int64_t s[][3] = {
+        {1, 1, 1},           {bm - 1, bn - 1, 7}, {bm, bn, bk},    {bm + 1, bn + 1, bk + 1},
+        {1, bn + 1, 31},     {bm + 1, 1, 8},      {3, 5, 0},       {17, 33, 257},
+        {2, 2 * bn + 3, 32}, {2 * bm + 3, 3, 32}, {13, 31, bk - 1}};
     for (size_t i = 0; i < COUNT(s); i++) {
-        linear_case c = {.what = "shapes", .m = s[i][0], .n = s[i][1], .k = s[i][2], .x = row->in_type,
-                         .w = row->in_type, .fill = TEST_RANDOM, .precision = row->precision};
+        linear_case c = {.what = "shapes",
+                         .m = s[i][0],
+                         .n = s[i][1],
+                         .k = s[i][2],
+                         .x = row->in_type,
+                         .w = row->in_type,
+                         .fill = TEST_RANDOM,
+                         .precision = row->precision};
         assert_true(run_linear(on, row, &c));
         c.what = "strided and offset";
         c.lx = c.lw = c.ly = odd;
@@ -28,10 +35,19 @@ static void integers(const test_device *on, const pave_kernel_info *row) {
     const pave_link relu = {.op = PAVE_LINK_RELU};
     for (int with = 0; with < 2; with++)
         for (size_t t = 0; t < COUNT(types); t++) {
-            linear_case c = {.what = with ? "integers, relu" : "integers", .m = row->bm + 1, .n = row->bn + 1,
-                             .k = row->bk + 9, .x = row->in_type, .w = row->in_type, .y = types[t],
-                             .fill = TEST_INTEGERS, .exact = true, .precision = row->precision, .links = &relu,
-                             .link_count = (size_t)with, .lw = odd};
+            linear_case c = {.what = with ? "integers, relu" : "integers",
+                             .m = row->bm + 1,
+                             .n = row->bn + 1,
+                             .k = row->bk + 9,
+                             .x = row->in_type,
+                             .w = row->in_type,
+                             .y = types[t],
+                             .fill = TEST_INTEGERS,
+                             .exact = true,
+                             .precision = row->precision,
+                             .links = &relu,
+                             .link_count = (size_t)with,
+                             .lw = odd};
             assert_true(run_linear(on, row, &c));
         }
 }
@@ -42,9 +58,17 @@ static void types(const test_device *on, const pave_kernel_info *row) {
         for (int w = PAVE_F32; w <= PAVE_BF16; w++)
             for (int y = PAVE_F32; y <= PAVE_BF16; y++)
                 for (int p = PAVE_HIGH; p <= PAVE_MEDIUM; p++) {
-                    linear_case c = {.what = "types", .m = 19, .n = 37, .k = 29, .x = (pave_dtype)x,
-                                     .w = (pave_dtype)w, .y = (pave_dtype)y, .fill = TEST_RANDOM,
-                                     .precision = (pave_precision)p, .lx = {1, 0}, .ly = odd};
+                    linear_case c = {.what = "types",
+                                     .m = 19,
+                                     .n = 37,
+                                     .k = 29,
+                                     .x = (pave_dtype)x,
+                                     .w = (pave_dtype)w,
+                                     .y = (pave_dtype)y,
+                                     .fill = TEST_RANDOM,
+                                     .precision = (pave_precision)p,
+                                     .lx = {1, 0},
+                                     .ly = odd};
                     taken += run_linear(on, row, &c);
                 }
     printf("#   %d of 81 combinations of types and promises taken\n", taken);
@@ -57,13 +81,21 @@ static void links(const test_device *on, const pave_kernel_info *row) {
                              {PAVE_LINK_SIGMOID, 0, 0, {0}}, {PAVE_LINK_SUB, 0.5f, 0, {0}},
                              {PAVE_LINK_DIV, 1.5f, 0, {0}},  {PAVE_LINK_LEAKY_RELU, 0.125f, 0, {0}},
                              {PAVE_LINK_TANH, 0, 0, {0}},    {PAVE_LINK_RELU, 0, 0, {0}}};
-    const pave_link two[] = {{PAVE_LINK_GELU_ERF, 0, 0, {0}}, {PAVE_LINK_SILU, 0, 0, {0}},
-                             {PAVE_LINK_MISH, 0, 0, {0}},     {PAVE_LINK_GELU_TANH, 0, 0, {0}},
+    const pave_link two[] = {{PAVE_LINK_GELU_ERF, 0, 0, {0}},  {PAVE_LINK_SILU, 0, 0, {0}},
+                             {PAVE_LINK_MISH, 0, 0, {0}},      {PAVE_LINK_GELU_TANH, 0, 0, {0}},
                              {PAVE_LINK_HARDSWISH, 0, 0, {0}}, {PAVE_LINK_ELU, 1.5f, 0, {0}},
                              {PAVE_LINK_SOFTPLUS, 0, 0, {0}},  {PAVE_LINK_CLAMP, 0.5f, 1.0f, {0}}};
     static const char *const kinds[] = {"ssssssss", "rcsfRsss", "frscfsss", "csssrsss"};
-    linear_case c = {.what = "links", .m = 21, .n = 45, .k = 19, .x = row->in_type, .w = row->in_type,
-                     .fill = TEST_RANDOM, .precision = row->precision, .links = one, .link_count = COUNT(one)};
+    linear_case c = {.what = "links",
+                     .m = 21,
+                     .n = 45,
+                     .k = 19,
+                     .x = row->in_type,
+                     .w = row->in_type,
+                     .fill = TEST_RANDOM,
+                     .precision = row->precision,
+                     .links = one,
+                     .link_count = COUNT(one)};
     for (size_t i = 0; i < 4; i++) {
         c.kinds = kinds[i];
         assert_true(run_linear(on, row, &c));
@@ -80,8 +112,15 @@ static void activations(const test_device *on, const pave_kernel_info *row) {
     if (row->in_type != PAVE_F32) return;
     for (int op = PAVE_LINK_RELU; op <= PAVE_LINK_ELU; op++) {
         pave_link link = {.op = (pave_link_op)op, .a = op == PAVE_LINK_CLAMP ? -0.5f : 0.375f, .b = 1.25f};
-        linear_case c = {.what = "one activation", .m = 9, .n = 35, .k = 12, .x = row->in_type,
-                         .w = row->in_type, .fill = TEST_RANDOM, .precision = row->precision, .links = &link,
+        linear_case c = {.what = "one activation",
+                         .m = 9,
+                         .n = 35,
+                         .k = 12,
+                         .x = row->in_type,
+                         .w = row->in_type,
+                         .fill = TEST_RANDOM,
+                         .precision = row->precision,
+                         .links = &link,
                          .link_count = 1};
         assert_true(run_linear(on, row, &c));
     }
@@ -89,9 +128,19 @@ static void activations(const test_device *on, const pave_kernel_info *row) {
 
 static void residual(const test_device *on, const pave_kernel_info *row) {
     const pave_link add = {PAVE_LINK_ADD, 0, 0, {0}};
-    linear_case c = {.what = "y as residual", .m = 21, .n = 45, .k = 19, .x = row->in_type, .w = row->in_type,
-                     .fill = TEST_RANDOM, .precision = row->precision, .links = &add, .kinds = "f",
-                     .link_count = 1, .alias = true, .ly = odd};
+    linear_case c = {.what = "y as residual",
+                     .m = 21,
+                     .n = 45,
+                     .k = 19,
+                     .x = row->in_type,
+                     .w = row->in_type,
+                     .fill = TEST_RANDOM,
+                     .precision = row->precision,
+                     .links = &add,
+                     .kinds = "f",
+                     .link_count = 1,
+                     .alias = true,
+                     .ly = odd};
     assert_true(run_linear(on, row, &c));
 }
 
@@ -99,16 +148,26 @@ static void reductions(const test_device *on, const pave_kernel_info *row) {
     const int64_t s[][3] = {{row->bm + 1, row->bn + 1, 33}, {5, 1, 8}, {3, 2 * row->bn + 5, 0}};
     for (int reduction = PAVE_REDUCE_LOGSUMEXP; reduction <= PAVE_REDUCE_MIN; reduction++)
         for (size_t i = 0; i < COUNT(s); i++) {
-            linear_case c = {.what = "fused reduction", .m = s[i][0], .n = s[i][1], .k = s[i][2],
-                             .x = row->in_type, .w = row->in_type, .fill = TEST_RANDOM,
-                             .precision = row->precision, .reduction = (pave_reduction)reduction,
-                             .ly = {2, 1}, .y = i == 1 ? PAVE_F16 : PAVE_F32};
+            linear_case c = {.what = "fused reduction",
+                             .m = s[i][0],
+                             .n = s[i][1],
+                             .k = s[i][2],
+                             .x = row->in_type,
+                             .w = row->in_type,
+                             .fill = TEST_RANDOM,
+                             .precision = row->precision,
+                             .reduction = (pave_reduction)reduction,
+                             .ly = {2, 1},
+                             .y = i == 1 ? PAVE_F16 : PAVE_F32};
             assert_true(run_linear(on, row, &c));
         }
 }
 
-#define GEMM_TEST(name) \
-    static void test_##name(void **state) { (void)state; each_row("gemm", name); }
+#define GEMM_TEST(name)                     \
+    static void test_##name(void **state) { \
+        (void)state;                        \
+        each_row("gemm", name);             \
+    }
 GEMM_TEST(shapes)
 GEMM_TEST(integers)
 GEMM_TEST(types)
@@ -119,9 +178,10 @@ GEMM_TEST(reductions)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_integers), cmocka_unit_test(test_types),
-        cmocka_unit_test(test_links),       cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_residual),    cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_types),       cmocka_unit_test(test_links),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_reductions),
     };
     return cmocka_run_group_tests_name("gemm", tests, open_devices, close_devices);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Chains of linears as the planner lays them out, in every promise and type, and weights packed once: a plan with
- * them must give the bits that it gives without. */
+ * Chains of linears as the planner lays them out, in every promise and type, and weights packed once: a plan
+ * with them must give the bits that it gives without. */
 #include "tests/kernels/cases.h"
 
 #include <inttypes.h>
@@ -33,13 +33,20 @@ static void make(chain *s, const test_device *on, int count, pave_dtype type, pa
         bool last = i == count - 1;
         test_array_make(&s->w[i], on, type, widths[i + 1], widths[i], (test_layout){0, 0}, TEST_RANDOM, &rng);
         test_array_make(&s->bias[i], on, type, 1, widths[i + 1], (test_layout){0, 1}, TEST_RANDOM, &rng);
-        s->layers[i] = (pave_layer){.w = s->w[i].tensor, .bias = test_vector(&s->bias[i]),
-                                    .links = last ? NULL : &s->activation, .link_count = !last};
+        s->layers[i] = (pave_layer){.w = s->w[i].tensor,
+                                    .bias = test_vector(&s->bias[i]),
+                                    .links = last ? NULL : &s->activation,
+                                    .link_count = !last};
         s->reference[i] = (test_layer){&s->w[i], &s->bias[i], &s->link, !last};
     }
-    test_array_make(&s->y, on, PAVE_F32, m, reduction ? 1 : widths[count], (test_layout){3, 1}, TEST_POISON, &rng);
-    s->params = (pave_mlp_params){.size = sizeof s->params, .x = s->x.tensor, .layers = s->layers,
-                                  .layer_count = (size_t)count, .reduction = reduction, .y = s->y.tensor,
+    test_array_make(&s->y, on, PAVE_F32, m, reduction ? 1 : widths[count], (test_layout){3, 1}, TEST_POISON,
+                    &rng);
+    s->params = (pave_mlp_params){.size = sizeof s->params,
+                                  .x = s->x.tensor,
+                                  .layers = s->layers,
+                                  .layer_count = (size_t)count,
+                                  .reduction = reduction,
+                                  .y = s->y.tensor,
                                   .precision = precision};
     if (reduction) s->params.y.rank = 1;
 }
@@ -83,8 +90,8 @@ static void judge(const test_device *on, const chain *s, const test_class *how, 
             double got = test_array_get(&s->y, i, j);
             if (test_within(got, want.value, want.alarm)) continue;
             fprintf(stderr,
-                    "%s: %s, %zu layers of %s, precision %d, reduction %d, seed %" PRIu64 ": y[%" PRId64 ",%" PRId64
-                    "] is %.9g where %.9g +- %.3g (alarm %.3g) is right\n",
+                    "%s: %s, %zu layers of %s, precision %d, reduction %d, seed %" PRIu64 ": y[%" PRId64
+                    ",%" PRId64 "] is %.9g where %.9g +- %.3g (alarm %.3g) is right\n",
                     on->info.selector, what, p->layer_count, pave_dtype_name(s->x.type), p->precision,
                     p->reduction, test_seed(), i, j, got, want.value, want.bound, want.alarm);
             fail();

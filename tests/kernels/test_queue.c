@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Order and time: events and their durations, wait lists between queues, transfers, two threads in one context,
- * and objects destroyed in every order while work is in flight. */
+ * Order and time: events and their durations, wait lists between queues, transfers, two threads in one
+ * context, and objects destroyed in every order while work is in flight. */
 #include "tests/kernels/cases.h"
 
 #include <pthread.h>
@@ -125,10 +125,10 @@ static void test_transfers(void **state) {
         TEST_OK(pave_buffer_fill(on->queue, b, 250, 6, "\x08\x09", 2, NULL));
         TEST_OK(pave_buffer_read(on->queue, b, 0, back, 300, PAVE_BLOCK, NULL));
         for (int i = 0; i < 300; i++) {
-            int want = i >= 3 && i < 103      ? host[i - 2]
-                       : i >= 200 && i < 240  ? i % 4 + 1
-                       : i >= 250 && i < 256  ? i % 2 + 8
-                                              : 0x5a;
+            int want = i >= 3 && i < 103     ? host[i - 2]
+                       : i >= 200 && i < 240 ? i % 4 + 1
+                       : i >= 250 && i < 256 ? i % 2 + 8
+                                             : 0x5a;
             assert_int_equal(back[i], want);
         }
         void *mapped = NULL;
@@ -219,8 +219,9 @@ static void test_destroy_orders(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),  cmocka_unit_test(test_wait_lists),     cmocka_unit_test(test_transfers),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_destroy_orders),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_wait_lists),
+        cmocka_unit_test(test_transfers),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_destroy_orders),
     };
     return cmocka_run_group_tests_name("queue", tests, open_devices, close_devices);
 }

@@ -19,14 +19,16 @@ typedef struct reduce_case {
 } reduce_case;
 
 static void run(const test_device *on, test_array *x, test_array *y, pave_reduction reduction) {
-    pave_reduce_params params = {.size = sizeof params, .x = x->tensor, .y = y->tensor, .reduction = reduction};
+    pave_reduce_params params = {
+        .size = sizeof params, .x = x->tensor, .y = y->tensor, .reduction = reduction};
     params.y.rank = 1;
     TEST_OK(pave_reduce(on->queue, &params, NULL));
     test_array_check(x, on->queue, false, "x");
     test_array_check(y, on->queue, true, "y");
 }
 
-static void judge(const pave_kernel_info *row, const reduce_case *c, const test_array *x, const test_array *y) {
+static void judge(const pave_kernel_info *row, const reduce_case *c, const test_array *x,
+                  const test_array *y) {
     test_value *values = calloc((size_t)c->n + 1, sizeof *values);
     assert_non_null(values);
     for (int64_t i = 0; i < c->m; i++) {
@@ -65,7 +67,10 @@ static void lengths(const test_device *on, const pave_kernel_info *row) {
     static const int64_t n[] = {0, 1, 2, 31, 32, 33, 1023, 1024, 1025, 5000};
     for (int r = PAVE_REDUCE_LOGSUMEXP; r <= PAVE_REDUCE_MIN; r++)
         for (size_t i = 0; i < COUNT(n); i++) {
-            reduce_case c = {.m = row->bm + 1 + (int64_t)i, .n = n[i], .x = PAVE_F32, .y = PAVE_F32,
+            reduce_case c = {.m = row->bm + 1 + (int64_t)i,
+                             .n = n[i],
+                             .x = PAVE_F32,
+                             .y = PAVE_F32,
                              .reduction = (pave_reduction)r};
             run_case(on, row, &c);
             c.m = 1;
@@ -81,7 +86,11 @@ static void types(const test_device *on, const pave_kernel_info *row) {
     for (int r = PAVE_REDUCE_LOGSUMEXP; r <= PAVE_REDUCE_MIN; r++)
         for (int x = PAVE_F32; x <= PAVE_BF16; x++)
             for (int y = PAVE_F32; y <= PAVE_BF16; y++) {
-                reduce_case c = {.m = 11, .n = 97, .x = (pave_dtype)x, .y = (pave_dtype)y, .lx = {1, 1},
+                reduce_case c = {.m = 11,
+                                 .n = 97,
+                                 .x = (pave_dtype)x,
+                                 .y = (pave_dtype)y,
+                                 .lx = {1, 1},
                                  .reduction = (pave_reduction)r};
                 run_case(on, row, &c);
             }
@@ -136,8 +145,8 @@ static void specials(const test_device *on, const pave_kernel_info *row) {
                 for (int64_t i = 0; i < 2; i++) {
                     double got = test_array_get(&y, i, 0), slack = isfinite(want) ? 1e-6 * fabs(want) : 0;
                     if (test_within(got, want, slack)) continue;
-                    fprintf(stderr, "%s: %s, n %" PRId64 ", reduction %d gives %g where %g is right\n", row->name,
-                            t->what, n, r, got, want);
+                    fprintf(stderr, "%s: %s, n %" PRId64 ", reduction %d gives %g where %g is right\n",
+                            row->name, t->what, n, r, got, want);
                     fail();
                 }
             }
@@ -146,9 +155,18 @@ static void specials(const test_device *on, const pave_kernel_info *row) {
         }
 }
 
-static void test_lengths(void **state) { (void)state; each_row("reduce", lengths); }
-static void test_types(void **state) { (void)state; each_row("reduce", types); }
-static void test_specials(void **state) { (void)state; each_row("reduce", specials); }
+static void test_lengths(void **state) {
+    (void)state;
+    each_row("reduce", lengths);
+}
+static void test_types(void **state) {
+    (void)state;
+    each_row("reduce", types);
+}
+static void test_specials(void **state) {
+    (void)state;
+    each_row("reduce", specials);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Preloaded: dlopen of a GPU driver or an OpenCL loader fails as on a machine without them, and says on standard
- * error that it was asked, so that the test knows that it was in the way. */
+ * Preloaded: dlopen of a GPU driver or an OpenCL loader fails as on a machine without them, and says on
+ * standard error that it was asked, so that the test knows that it was in the way. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>

@@ -80,9 +80,7 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
         assert_true((int64_t)s->grid[0] * s->row->bn >= s->n);
         assert_true((int64_t)s->grid[0] * s->row->bn < s->n + s->row->bn);
         break;
-    default:
-        assert_int_equal(s->grid[0], tiles_m);
-        assert_int_equal(s->grid[1], 1);
+    default: assert_int_equal(s->grid[0], tiles_m); assert_int_equal(s->grid[1], 1);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Arrays in device memory between guard zones. Whatever an operation may not touch is compared byte by byte. */
+ * Arrays in device memory between guard zones. Whatever an operation may not touch is compared byte by byte.
+ */
 #include "tests/support/support.h"
 
 #include "tests/support/cm.h"
@@ -74,7 +75,9 @@ void test_array_check(test_array *a, pave_queue *queue, bool output, const char 
     TEST_OK(pave_buffer_read(queue, a->buffer, 0, now, a->total, PAVE_BLOCK, NULL));
     for (uint64_t i = 0; i < a->total; i++) {
         if (now[i] == a->bytes[i] || (output && is_element(a, i))) continue;
-        fprintf(stderr, "%s: byte %" PRId64 " from its first element changed (%" PRId64 " x %" PRId64 ", ld %" PRId64 ")\n",
+        fprintf(stderr,
+                "%s: byte %" PRId64 " from its first element changed (%" PRId64 " x %" PRId64 ", ld %" PRId64
+                ")\n",
                 what, (int64_t)i - (int64_t)(a->elems - a->bytes), a->rows, a->cols, a->ld);
         free(now);
         fail();

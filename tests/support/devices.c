@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The devices that tests run on. A backend with no device is named in the output, never passed over in silence. */
+ * The devices that tests run on. A backend with no device is named in the output, never passed over in
+ * silence. */
 #include "tests/support/support.h"
 
 #include "tests/support/cm.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The float64 reference, from the operands as stored, and beside each value the bound of its error. No bound is
- * measured: each is the formula that follows from what the kernel may do.
+ * The float64 reference, from the operands as stored, and beside each value the bound of its error. No bound
+ * is measured: each is the formula that follows from what the kernel may do.
  *
  * A dot product with operands rounded by rho and an accumulator of unit v:
  *   |err| <= [(1 + c)(1 + g) - 1] G,   G = sum |x w|,  c = rho_x + rho_w + rho_x rho_w,
@@ -54,9 +54,8 @@ double test_activate(pave_link_op op, double v, double a, double b) {
 static void constants(pave_link_op op, double a, double *lipschitz, double *rel, double *arg) {
     const double A = fmax(1, fabs(a));
     switch (op) {
-#define CASE(ENUM, name, expr, l, r, g)                    \
-    case PAVE_LINK_##ENUM:                                 \
-        *lipschitz = (l), *rel = (r), *arg = (g); break;
+#define CASE(ENUM, name, expr, l, r, g) \
+    case PAVE_LINK_##ENUM: *lipschitz = (l), *rel = (r), *arg = (g); break;
         PAVE_ACTIVATIONS(CASE)
 #undef CASE
     default: *lipschitz = 1, *rel = *arg = 0;
@@ -94,7 +93,9 @@ static test_value apply(test_value v, pave_link_op op, double t, double a, doubl
 }
 
 /* A partial sum every 256 products is more than any row's tile makes. */
-static double partials(int64_t k) { return (double)(k / 256 + 1); }
+static double partials(int64_t k) {
+    return (double)(k / 256 + 1);
+}
 
 static test_value dot(const test_value *x, double rho_x, const test_array *w, int64_t col,
                       const test_class *how) {
@@ -130,8 +131,8 @@ void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_
             test_value v = dot(in, rho_x, layer->w, j, how);
             if (layer->bias) v = apply(v, PAVE_LINK_ADD, test_array_get(layer->bias, 0, j), 0, 0);
             for (size_t i = 0; i < layer->link_count; i++)
-                v = apply(v, layer->links[i].link.op, operand(&layer->links[i], row, j), layer->links[i].link.a,
-                          layer->links[i].link.b);
+                v = apply(v, layer->links[i].link.op, operand(&layer->links[i], row, j),
+                          layer->links[i].link.a, layer->links[i].link.b);
             mid[j] = v;
         }
         for (int64_t j = 0; j < n; j++) in[j] = mid[j];
@@ -142,8 +143,8 @@ void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_
     free(mid);
 }
 
-/* |err| <= 1.05 (eps_exp + u D + gamma_{n-1}) + eps_log ln S + u |y|, D = sum p_i (max - x_i); eps_exp is exp's
- * 3 ulp once a term and once a time that the running maximum moves, about log2 n times, and a merge. */
+/* |err| <= 1.05 (eps_exp + u D + gamma_{n-1}) + eps_log ln S + u |y|, D = sum p_i (max - x_i); eps_exp is
+ * exp's 3 ulp once a term and once a time that the running maximum moves, about log2 n times, and a merge. */
 static test_value logsumexp(const test_value *row, int64_t n) {
     double top = -INFINITY, sum = 0, d = 0, e = 0, alarm = 0;
     bool nan = false, inf = false;
@@ -160,8 +161,8 @@ static test_value logsumexp(const test_value *row, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         if (row[i].value != -INFINITY) d += exp(row[i].value - top) / sum * (top - row[i].value);
     double y = top + log(sum), gamma = (double)(n - 1) * U / (1 - (double)(n - 1) * U);
-    double own = n == 1 ? 0
-                        : 1.05 * (6 * U * (3 + log2((double)n)) + U * d + gamma) + 6 * U * log(sum) + U * fabs(y);
+    double own =
+        n == 1 ? 0 : 1.05 * (6 * U * (3 + log2((double)n)) + U * d + gamma) + 6 * U * log(sum) + U * fabs(y);
     return (test_value){y, e + own, alarm + own};
 }
 

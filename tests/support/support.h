@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the device tests share: numbers from a printed seed, element types decoded here and not by the library,
- * arrays between guard zones, a float64 reference with the error bound of each value, and the devices to test. */
+ * What the device tests share: numbers from a printed seed, element types decoded here and not by the
+ * library, arrays between guard zones, a float64 reference with the error bound of each value, and the
+ * devices to test. */
 #ifndef PAVE_TESTS_SUPPORT_H
 #define PAVE_TESTS_SUPPORT_H
 
@@ -42,8 +43,8 @@ void test_devices_close(test_device *devices, size_t count);
 void test_ok(pave_status status, const char *call, const char *file, int line);
 
 /* ---- arrays (array.c) ---- */
-/* rows × cols, row stride ld, `offset` bytes into the space between two guards of all-ones bytes, which read as NaN
- * in every type; so do the columns from cols to ld. `bytes` is the host's copy of the whole buffer. */
+/* rows × cols, row stride ld, `offset` bytes into the space between two guards of all-ones bytes, which read
+ * as NaN in every type; so do the columns from cols to ld. `bytes` is the host's copy of the whole buffer. */
 typedef struct test_array {
     pave_buffer *buffer;
     pave_tensor tensor;

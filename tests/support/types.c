@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Numbers for tests: a seeded generator, and the element types decoded from their definitions. Encoding searches
- * for the nearest decoded value, so that it shares nothing with any conversion it is to judge. */
+ * Numbers for tests: a seeded generator, and the element types decoded from their definitions. Encoding
+ * searches for the nearest decoded value, so that it shares nothing with any conversion it is to judge. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -92,4 +92,6 @@ double test_unit(pave_dtype type) {
 }
 
 /* A device may flush float32 and bfloat16 numbers below the normal range to zero. */
-double test_eta(pave_dtype type) { return type == PAVE_F16 ? 0x1p-25 : 0x1p-126; }
+double test_eta(pave_dtype type) {
+    return type == PAVE_F16 ? 0x1p-25 : 0x1p-126;
+}

@@ -179,7 +179,8 @@ static void stops_when_interrupted(void **state) {
     put_model();
     size_t bytes = 2 * 4000000 * sizeof(float);
     put_npy("x.npy", 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000, 2), }\n", NULL, bytes);
-    fails("trap - INT; timeout --foreground -s INT 0.3 $P run --output y.npy --model m --input x.npy --chunk-rows 1; "
+    fails("trap - INT; timeout --foreground -s INT 0.3 $P run --output y.npy --model m --input x.npy "
+          "--chunk-rows 1; "
           "c=$?; [ $c = 124 ] && c=130; exit $c",
           130, "interrupted; y.npy was not written");
 }
