@@ -15,6 +15,8 @@
 /* Above this a kernel must be told how much dynamic shared memory it may be launched with. */
 #define SHARED_BYTES_DEFAULT (48 * 1024)
 #define BUFFERS_MAX 16
+#define GRID_YZ_MAX 65535
+#define THREADS_MAX 1024
 
 static CUdevice devices[DEVICES_MAX];
 
@@ -41,8 +43,8 @@ static void probe_device(pave__probe *sink, int index, int version) {
     snprintf(what, sizeof what, "cuda:%d", index);
     CUresult got = cuda_driver.DeviceGet(&devices[index], index);
     if (got != CUDA_SUCCESS) {
-        cuda_check(got, "getting a device");
-        pave__probe_refused(sink, what, "%s", pave_last_message());
+        cuda_error_text(got, "getting a device", why, sizeof why);
+        pave__probe_refused(sink, what, "%s", why);
         return;
     }
     if (cuda_describe(devices[index], index, version, &info, why, sizeof why)) {
@@ -53,6 +55,15 @@ static void probe_device(pave__probe *sink, int index, int version) {
     pave__probe_refused(sink, what, "%s", why);
 }
 
+/* NVIDIA's compatibility guide: kernels load on a driver of their toolkit's major version or a newer one. */
+static bool new_enough(int version, char *why, size_t capacity) {
+    if (version / 1000 >= CUDA_VERSION / 1000) return true;
+    snprintf(why, capacity, "the driver is for CUDA %d.%d; kernels built by CUDA %d.%d need %d.0 or newer",
+             version / 1000, version % 1000 / 10, CUDA_VERSION / 1000, CUDA_VERSION % 1000 / 10,
+             CUDA_VERSION / 1000);
+    return false;
+}
+
 static void probe(pave__probe *sink) {
     char why[512];
     if (!cuda_driver_load(why, sizeof why)) {
@@ -60,11 +71,23 @@ static void probe(pave__probe *sink) {
         return;
     }
     int version = 0, count = 0;
-    pave_status status = cuda_check(cuda_driver.Init(0), "initialising the driver");
-    if (!status) status = cuda_check(cuda_driver.DriverGetVersion(&version), "asking for its version");
-    if (!status) status = cuda_check(cuda_driver.DeviceGetCount(&count), "counting devices");
-    if (status) {
-        pave__probe_refused(sink, "cuda", "%s", pave_last_message());
+    const char *doing = "initialising the driver";
+    CUresult result = cuda_driver.Init(0);
+    if (result == CUDA_SUCCESS) {
+        doing = "asking for its version";
+        result = cuda_driver.DriverGetVersion(&version);
+    }
+    if (result == CUDA_SUCCESS) {
+        doing = "counting devices";
+        result = cuda_driver.DeviceGetCount(&count);
+    }
+    if (result != CUDA_SUCCESS) {
+        cuda_error_text(result, doing, why, sizeof why);
+        pave__probe_refused(sink, "cuda", "%s", why);
+        return;
+    }
+    if (!new_enough(version, why, sizeof why)) {
+        pave__probe_refused(sink, "cuda", "%s", why);
         return;
     }
     if (count == 0) pave__probe_refused(sink, "cuda", "the driver has no device");
@@ -281,10 +304,23 @@ static void kernel_unload(void *context, void *kernel) {
     (void)context, (void)kernel;
 }
 
+/* The limits of every device since 3.0. A plan that leaves them is wrong, and says so in any build. */
+static pave_status check_launch(const pave__launch *l) {
+    uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
+    if (l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] >= 1 && l->grid[1] <= GRID_YZ_MAX &&
+        l->grid[2] >= 1 && l->grid[2] <= GRID_YZ_MAX && threads >= 1 && threads <= THREADS_MAX)
+        return PAVE_OK;
+    return pave__fail(PAVE_E_UNSUPPORTED,
+                      "cuda: %s: no launch has a grid of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                      " blocks of %" PRIu64 " threads",
+                      l->row->name, l->grid[0], l->grid[1], l->grid[2], threads);
+}
+
 static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     cuda_queue *q = queue;
-    assert(l->buffer_count <= BUFFERS_MAX && l->grid[0] && l->grid[1] && l->grid[2]);
-    assert(l->grid[1] <= 65535 && l->grid[2] <= 65535);
+    assert(l->buffer_count <= BUFFERS_MAX);
+    pave_status status = check_launch(l);
+    if (status) return status;
     CUdeviceptr pointers[BUFFERS_MAX];
     void *parameters[1 + BUFFERS_MAX];
     parameters[0] = (void *)l->args;
@@ -292,7 +328,7 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
         pointers[i] = pointer_of(l->buffers[i]);
         parameters[1 + i] = &pointers[i];
     }
-    pave_status status = enter(q->context);
+    status = enter(q->context);
     if (status) return status;
     CUresult result =
         cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],

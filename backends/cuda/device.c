@@ -4,20 +4,25 @@
 #include "backends/cuda/driver.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define OLDEST_CAPABILITY 80
 
-/* Operations (multiply-add: 2) a clock and SM, dense, float32 accumulation. Sources: the architectures'
- * whitepapers (A100, GA102, AD102); for 9.0 what mma.sync reaches in registers on an H100, 317 and 631
+/* Operations (multiply-add: 2) a clock and SM, dense, float32 accumulation; the clock and the memory's rate
+ * stand in where the driver tells none. Sources: the architectures' whitepapers (A100, GA102, AD102,
+ * Blackwell) and data sheets (A10, L40S); for 9.0 what mma.sync reaches in registers on an H100, 317 and 631
  * TFLOP/s at 132 SMs and 1.755 GHz, since its other instructions have rows of their own or none. */
 typedef struct rates {
     int capability;
     double fma, tf32, half;
+    double clock_hz, memory_bytes_per_s;
 } rates;
 
 static const rates rate_table[] = {
-    {80, 128, 1024, 2048}, {86, 256, 256, 512},    {87, 256, 512, 1024}, {89, 256, 256, 512},
-    {90, 256, 1368, 2724}, {100, 256, 1368, 2724}, {120, 256, 256, 512},
+    {80, 128, 1024, 2048, 1.41e9, 1555e9},  {86, 256, 512, 1024, 1.70e9, 600e9},
+    {87, 256, 512, 1024, 1.30e9, 204e9},    {89, 256, 512, 1024, 2.52e9, 864e9},
+    {90, 256, 1368, 2724, 1.755e9, 3352e9}, {100, 256, 1368, 2724, 1.85e9, 8000e9},
+    {120, 256, 512, 1024, 2.41e9, 1792e9},
 };
 
 static const rates *rates_of(int capability) {
@@ -45,15 +50,18 @@ static int attribute(asked *a, CUdevice_attribute which) {
 static void describe_rates(CUdevice device, int capability, pave_device_info *info) {
     const rates *r = rates_of(capability);
     asked a = {device, CUDA_SUCCESS}; /* rates only rank the plans: a guess will do where they are not told */
-    int khz = attribute(&a, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
-    double clocks = (double)info->compute_units * (khz > 0 ? khz : 1500000) * 1e3;
+    double clock = attribute(&a, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) * 1e3;
+    double clocks = (double)info->compute_units * (clock > 0 ? clock : r->clock_hz);
+    /* GeForce's matrix units take twice the time where they accumulate in float32; the same chips' other
+     * products do not, and no attribute tells them apart. */
+    double share = strstr(info->name, "GeForce") ? 0.5 : 1.0;
     info->flops[PAVE_PATH_FMA] = clocks * r->fma;
-    info->flops[PAVE_PATH_TF32] = clocks * r->tf32;
-    info->flops[PAVE_PATH_F16] = info->flops[PAVE_PATH_BF16] = clocks * r->half;
+    info->flops[PAVE_PATH_TF32] = clocks * r->tf32 * share;
+    info->flops[PAVE_PATH_F16] = info->flops[PAVE_PATH_BF16] = clocks * r->half * share;
     /* Twice the clock (double data rate) times the bus, in bytes; newer drivers may report neither. */
     double bus = attribute(&a, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
     double memory = 2.0 * attribute(&a, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;
-    info->memory_bytes_per_s = memory > 0 ? memory : 1e12;
+    info->memory_bytes_per_s = memory > 0 ? memory : r->memory_bytes_per_s;
     /* An SM moves 64 bytes a clock from L2 at the most; about two thirds of it were seen in practice. */
     info->l2_bytes_per_s = clocks * 42;
     info->launch_ns = 2500;
@@ -74,8 +82,7 @@ static void describe_sizes(asked *a, pave_device_info *info) {
 }
 
 static bool refuse(CUresult failed, char *why, size_t capacity) {
-    cuda_check(failed, "asking for an attribute");
-    snprintf(why, capacity, "%s", pave_last_message());
+    cuda_error_text(failed, "asking about the device", why, capacity);
     return false;
 }
 
@@ -100,7 +107,8 @@ bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_i
     if (a.failed) return refuse(a.failed, why, capacity);
     info->compute_capability = capability;
     size_t bytes = 0;
-    if (cuda_driver.DeviceTotalMem(&bytes, device) != CUDA_SUCCESS) bytes = 0;
+    CUresult result = cuda_driver.DeviceTotalMem(&bytes, device);
+    if (result != CUDA_SUCCESS) return refuse(result, why, capacity);
     info->memory_bytes = info->alloc_bytes_max = bytes;
     describe_rates(device, capability, info);
     return true;

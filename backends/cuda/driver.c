@@ -43,9 +43,15 @@ static pave_status status_of(CUresult result) {
     }
 }
 
-pave_status cuda_check(CUresult result, const char *doing) {
-    if (result == CUDA_SUCCESS) return PAVE_OK;
+void cuda_error_text(CUresult result, const char *doing, char *text, size_t capacity) {
     const char *name = NULL;
     if (cuda_driver.GetErrorName(result, &name) != CUDA_SUCCESS || !name) name = "unknown code";
-    return pave__fail(status_of(result), "cuda: %s: %s (%d)", doing, name, (int)result);
+    snprintf(text, capacity, "%s: %s (%d)", doing, name, (int)result);
+}
+
+pave_status cuda_check(CUresult result, const char *doing) {
+    if (result == CUDA_SUCCESS) return PAVE_OK;
+    char text[256];
+    cuda_error_text(result, doing, text, sizeof text);
+    return pave__fail(status_of(result), "cuda: %s", text);
 }

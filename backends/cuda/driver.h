@@ -8,7 +8,9 @@
 #include <cuda.h>
 #include <stdbool.h>
 
-/* X(member, symbol, parameters) */
+/* X(member, symbol, parameters). A symbol is the oldest one of its signature, so that no driver is refused
+ * for want of a newer name: cuEventElapsedTime_v2 came with 12.8. cuda.h makes some of these names macros; a
+ * list that is used with # or ## alone keeps them as they stand here. */
 #define CUDA_FUNCTIONS(X)                                                                                    \
     X(Init, cuInit, (unsigned))                                                                              \
     X(DriverGetVersion, cuDriverGetVersion, (int *))                                                         \
@@ -42,7 +44,7 @@
     X(EventRecord, cuEventRecord, (CUevent, CUstream))                                                       \
     X(EventSynchronize, cuEventSynchronize, (CUevent))                                                       \
     X(EventQuery, cuEventQuery, (CUevent))                                                                   \
-    X(EventElapsedTime, cuEventElapsedTime_v2, (float *, CUevent, CUevent))                                  \
+    X(EventElapsedTime, cuEventElapsedTime, (float *, CUevent, CUevent))                                     \
     X(ModuleLoadData, cuModuleLoadData, (CUmodule *, const void *))                                          \
     X(ModuleUnload, cuModuleUnload, (CUmodule))                                                              \
     X(ModuleGetFunction, cuModuleGetFunction, (CUfunction *, CUmodule, const char *))                        \
@@ -65,6 +67,9 @@ bool cuda_driver_load(char *why, size_t capacity);
 /* The one translation of the driver's codes: PAVE_OK, or a status with the code's name and what was `doing`.
  */
 pave_status cuda_check(CUresult result, const char *doing);
+
+/* The same in words, for a refusal, which is not the thread's last failure. */
+void cuda_error_text(CUresult result, const char *doing, char *text, size_t capacity);
 
 /* Fills a device's description; false with the reason where it cannot be used. */
 bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_info *info, char *why,

@@ -37,8 +37,8 @@ static int described(void) {
     EXPECT(device_count() == 1);
     EXPECT(pave_device_open(NULL, &device) == PAVE_OK);
     EXPECT(pave_device_describe(device, &info) == PAVE_OK);
-    EXPECT(strcmp(info.name, "Fake RTX 89") == 0 && strcmp(info.backend, "cuda") == 0);
-    EXPECT(strcmp(info.selector, "cuda:0") == 0 && strcmp(info.driver, "CUDA 12.8") == 0);
+    EXPECT(strcmp(info.name, "Fake GeForce RTX 89") == 0 && strcmp(info.backend, "cuda") == 0);
+    EXPECT(strcmp(info.selector, "cuda:0") == 0 && strcmp(info.driver, "CUDA 99.3") == 0);
     EXPECT(info.kind == PAVE_DEVICE_GPU && info.compute_capability == 89 && info.compute_units == 128);
     EXPECT(info.threads_per_unit == 1536 && info.threads_per_block == 1024 && info.blocks_per_unit == 24);
     EXPECT(info.registers_per_unit == 65536 && info.vector_width == 32);
@@ -48,6 +48,39 @@ static int described(void) {
     EXPECT(info.memory_bytes_per_s > 1.008e12 && info.memory_bytes_per_s < 1.0082e12);
     EXPECT(info.flops[PAVE_PATH_FMA] > 82.5e12 && info.flops[PAVE_PATH_FMA] < 82.6e12);
     EXPECT(info.flops[PAVE_PATH_F16] > 165e12 && info.flops[PAVE_PATH_F16] < 165.2e12);
+    return 0;
+}
+
+/* What no attribute tells: only GeForce halves the matrix units' rate. */
+static int matrix_units_whole(void) {
+    pave_device *device;
+    pave_device_info info = {.size = sizeof info};
+    EXPECT(pave_device_open(NULL, &device) == PAVE_OK);
+    EXPECT(pave_device_describe(device, &info) == PAVE_OK);
+    EXPECT(info.flops[PAVE_PATH_FMA] > 82.5e12 && info.flops[PAVE_PATH_FMA] < 82.6e12);
+    EXPECT(info.flops[PAVE_PATH_TF32] > 165e12 && info.flops[PAVE_PATH_TF32] < 165.2e12);
+    EXPECT(info.flops[PAVE_PATH_F16] > 330e12 && info.flops[PAVE_PATH_F16] < 330.4e12);
+    return 0;
+}
+
+/* A rate that the driver does not tell is guessed; what it does tell stays. */
+static int clock_untold(void) {
+    pave_device *device;
+    pave_device_info info = {.size = sizeof info};
+    EXPECT(pave_device_open(NULL, &device) == PAVE_OK);
+    EXPECT(driver_counts().faults == 1);
+    EXPECT(pave_device_describe(device, &info) == PAVE_OK && info.compute_units == 128);
+    EXPECT(info.flops[PAVE_PATH_FMA] > 82.5e12 && info.flops[PAVE_PATH_FMA] < 82.6e12);
+    return 0;
+}
+
+static int memory_clock_untold(void) {
+    pave_device *device;
+    pave_device_info info = {.size = sizeof info};
+    EXPECT(pave_device_open(NULL, &device) == PAVE_OK);
+    EXPECT(driver_counts().faults == 1);
+    EXPECT(pave_device_describe(device, &info) == PAVE_OK);
+    EXPECT(info.memory_bytes_per_s > 0.86e12 && info.memory_bytes_per_s < 0.87e12);
     return 0;
 }
 
@@ -62,7 +95,7 @@ static int one_of_three_refused(void) {
     EXPECT(pave_device_open("cuda:2", &device) == PAVE_OK && device == found[1]);
     EXPECT(pave_device_open("cuda:1", &device) == PAVE_E_NOT_FOUND);
     EXPECT(strstr(pave_last_message(),
-                  "cuda:1 (Fake RTX 75): refused: compute capability 7.5; the kernels need 8.0"));
+                  "cuda:1 (Fake GeForce RTX 75): refused: compute capability 7.5; the kernels need 8.0"));
     EXPECT(pave_device_open("cuda:7", &device) == PAVE_E_NOT_FOUND);
     EXPECT(driver_is_clean(false));
     return 0;
@@ -70,6 +103,9 @@ static int one_of_three_refused(void) {
 
 static int too_old(void) {
     return refused_for("compute capability 7.5; the kernels need 8.0");
+}
+static int old_driver(void) {
+    return refused_for("the driver is for CUDA 11.8; kernels built by CUDA ");
 }
 static int none(void) {
     return refused_for("CUDA_ERROR_NO_DEVICE (100)");
@@ -95,7 +131,11 @@ static int nameless_code(void) {
         (void)state;                                          \
         assert_int_equal(in_child(variable, value, body), 0); \
     }
-CASE(describes_a_device, NULL, NULL, described)
+CASE(describes_a_device, "FAKE_CUDA_VERSION", "99030", described)
+CASE(refuses_an_old_driver, "FAKE_CUDA_VERSION", "11080", old_driver)
+CASE(takes_other_brands_whole, "FAKE_CUDA_BRAND", "L", matrix_units_whole)
+CASE(a_clock_is_not_told, "FAKE_CUDA_FAIL", "cuDeviceGetAttribute:12:1", clock_untold)
+CASE(a_memory_clock_is_not_told, "FAKE_CUDA_FAIL", "cuDeviceGetAttribute:14:1", memory_clock_untold)
 CASE(refuses_one_of_three, "FAKE_CUDA_DEVICES", "89,75,90", one_of_three_refused)
 CASE(refuses_an_old_device, "FAKE_CUDA_DEVICES", "75", too_old)
 CASE(finds_no_device, "FAKE_CUDA_DEVICES", "", none)
@@ -111,6 +151,8 @@ int main(void) {
         cmocka_unit_test(refuses_an_old_device), cmocka_unit_test(finds_no_device),
         cmocka_unit_test(initialising_fails),    cmocka_unit_test(counting_fails),
         cmocka_unit_test(getting_fails),         cmocka_unit_test(an_attribute_fails),
-        cmocka_unit_test(a_code_has_no_name)};
+        cmocka_unit_test(a_code_has_no_name),    cmocka_unit_test(takes_other_brands_whole),
+        cmocka_unit_test(a_clock_is_not_told),   cmocka_unit_test(a_memory_clock_is_not_told),
+        cmocka_unit_test(refuses_an_old_driver)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

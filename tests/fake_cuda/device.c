@@ -30,7 +30,8 @@ FAKE_API CUresult cuInit(unsigned flags) {
 
 FAKE_API CUresult cuDriverGetVersion(int *version) {
     ENTER(cuDriverGetVersion);
-    if (!fault) *version = 12080;
+    const char *told = getenv("FAKE_CUDA_VERSION");
+    if (!fault) *version = told && *told ? atoi(told) : CUDA_VERSION;
     return fault;
 }
 
@@ -53,7 +54,9 @@ FAKE_API CUresult cuDeviceGet(CUdevice *device, int ordinal) {
 
 FAKE_API CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
     ENTER(cuDeviceGetName);
-    if (!fault) snprintf(name, (size_t)length, "Fake RTX %d", capabilities[device]);
+    const char *brand = getenv("FAKE_CUDA_BRAND");
+    if (!brand || !*brand) brand = "GeForce RTX";
+    if (!fault) snprintf(name, (size_t)length, "Fake %s %d", brand, capabilities[device]);
     return fault;
 }
 

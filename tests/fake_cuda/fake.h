@@ -6,6 +6,8 @@
  * Environment, read at the first call:
  *   FAKE_CUDA_DEVICES="89,75"                      compute capabilities; "" for none; unset: one, 8.9
  *   FAKE_CUDA_MEMORY=bytes                         of each device
+ *   FAKE_CUDA_BRAND="L"                            in the devices' names; unset: "GeForce RTX"
+ *   FAKE_CUDA_VERSION=12080                        the driver's; unset: that of the cuda.h it is built with
  *   FAKE_CUDA_FAIL="symbol:nth:code[:sticky]"      the nth call of symbol fails; sticky: so does what comes
  * after FAKE_CUDA_DEFER=1                              work waits in its stream until something synchronises
  *   FAKE_CUDA_REPORT=file                          a line of the counts is appended to it at exit

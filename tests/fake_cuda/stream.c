@@ -7,6 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+/* cuda.h may have made it the name of a newer one, and then declares only that. */
+#undef cuEventElapsedTime
+CUresult CUDAAPI cuEventElapsedTime(float *ms, CUevent begin, CUevent end);
+
 struct CUstream_st {
     struct CUstream_st *next;
     CUcontext context;
@@ -250,8 +254,8 @@ FAKE_API CUresult cuEventQuery(CUevent event) {
     return CUDA_ERROR_NOT_READY;
 }
 
-FAKE_API CUresult cuEventElapsedTime_v2(float *ms, CUevent begin, CUevent end) {
-    ENTER(cuEventElapsedTime_v2);
+FAKE_API CUresult cuEventElapsedTime(float *ms, CUevent begin, CUevent end) {
+    ENTER(cuEventElapsedTime);
     if (fault) return fault;
     if (!find_event(begin) || !find_event(end) || (begin->flags | end->flags) & CU_EVENT_DISABLE_TIMING ||
         !begin->recorded || !end->recorded)
