@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA backend: contexts, memory, streams, kernels and events by the driver's functions. A context is the
- * device's primary one, shared with whatever else the process runs on it. */
+ * The CUDA backend: contexts, memory, streams and kernels by the driver's functions; events are in event.c. A
+ * context is the device's primary one, shared with whatever else the process runs on it. */
 #include "backends/cuda/objects.h"
 #include "kernels/embedded.h"
 
@@ -20,19 +20,11 @@
 
 static CUdevice devices[DEVICES_MAX];
 
-/* Events are reused: enqueueing makes none in a steady state. */
-typedef struct cuda_event {
-    cuda_context *context;
-    CUevent begin, end; /* begin: of profiling queues only */
-    struct cuda_event *next;
-} cuda_event;
-
-/* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
-static pave_status enter(cuda_context *c) {
+pave_status cuda_enter(cuda_context *c) {
     return cuda_check(cuda_driver.CtxPushCurrent(c->context), "making the context current");
 }
 
-static void leave(void) {
+void cuda_leave(void) {
     CUcontext popped;
     cuda_driver.CtxPopCurrent(&popped);
 }
@@ -110,31 +102,12 @@ static pave_status context_open(void *native, const pave_device_info *info, void
     return PAVE_OK;
 }
 
-static void event_destroy(cuda_event *e) {
-    if (e->begin) cuda_driver.EventDestroy(e->begin);
-    if (e->end) cuda_driver.EventDestroy(e->end);
-    free(e);
-}
-
-/* Where the context cannot be made current the driver's events go with it; their records are still ours. */
-static void destroy_events(cuda_event *list, bool current) {
-    while (list) {
-        cuda_event *next = list->next;
-        if (current)
-            event_destroy(list);
-        else
-            free(list);
-        list = next;
-    }
-}
-
 static void context_close(void *context) {
     cuda_context *c = context;
-    bool current = !enter(c);
-    destroy_events(c->free_events, current);
-    destroy_events(c->free_timed, current);
+    bool current = !cuda_enter(c);
+    cuda_events_free(c, current);
     if (current && c->module) cuda_driver.ModuleUnload(c->module);
-    if (current) leave();
+    if (current) cuda_leave();
     cuda_driver.DevicePrimaryCtxRelease(c->device);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -146,7 +119,7 @@ static CUdeviceptr pointer_of(void *memory) {
 }
 
 static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
-    pave_status status = enter(context);
+    pave_status status = cuda_enter(context);
     if (status) return status;
     CUdeviceptr pointer = 0;
     CUresult result = cuda_driver.MemAlloc(&pointer, bytes);
@@ -158,16 +131,16 @@ static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
     } else {
         status = cuda_check(result, "allocating memory");
     }
-    leave();
+    cuda_leave();
     if (!status) *memory = (void *)(uintptr_t)pointer;
     return status;
 }
 
 /* The driver waits for work that uses the memory before it takes it back. */
 static void memory_free(void *context, void *memory) {
-    if (enter(context)) return;
+    if (cuda_enter(context)) return;
     cuda_driver.MemFree(pointer_of(memory));
-    leave();
+    cuda_leave();
 }
 
 static pave_status queue_open(void *context, int profiling, void **out) {
@@ -175,10 +148,10 @@ static pave_status queue_open(void *context, int profiling, void **out) {
     if (!q) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for a queue");
     q->context = context;
     q->profiling = profiling;
-    pave_status status = enter(context);
+    pave_status status = cuda_enter(context);
     if (!status) {
         status = cuda_check(cuda_driver.StreamCreate(&q->stream, CU_STREAM_NON_BLOCKING), "making a stream");
-        leave();
+        cuda_leave();
     }
     if (status) {
         free(q);
@@ -190,34 +163,34 @@ static pave_status queue_open(void *context, int profiling, void **out) {
 
 static void queue_close(void *queue) {
     cuda_queue *q = queue;
-    if (!enter(q->context)) {
+    if (!cuda_enter(q->context)) {
         cuda_driver.StreamSynchronize(q->stream);
         if (!q->wrapped) cuda_driver.StreamDestroy(q->stream);
-        leave();
+        cuda_leave();
     }
     free(q);
 }
 
 static pave_status queue_finish(void *queue) {
     cuda_queue *q = queue;
-    pave_status status = enter(q->context);
+    pave_status status = cuda_enter(q->context);
     if (status) return status;
     status = cuda_check(cuda_driver.StreamSynchronize(q->stream), "waiting for a queue");
-    leave();
+    cuda_leave();
     return status;
 }
 
 static pave_status finish_if(cuda_queue *q, int blocking, pave_status status) {
     if (!status && blocking)
         status = cuda_check(cuda_driver.StreamSynchronize(q->stream), "waiting for a transfer");
-    leave();
+    cuda_leave();
     return status;
 }
 
 static pave_status write_memory(void *queue, void *memory, uint64_t offset, const void *source,
                                 uint64_t bytes, int blocking) {
     cuda_queue *q = queue;
-    pave_status status = enter(q->context);
+    pave_status status = cuda_enter(q->context);
     if (status) return status;
     status = cuda_check(cuda_driver.MemcpyHtoDAsync(pointer_of(memory) + offset, source, bytes, q->stream),
                         "writing a buffer");
@@ -227,7 +200,7 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                                int blocking) {
     cuda_queue *q = queue;
-    pave_status status = enter(q->context);
+    pave_status status = cuda_enter(q->context);
     if (status) return status;
     status = cuda_check(cuda_driver.MemcpyDtoHAsync(target, pointer_of(memory) + offset, bytes, q->stream),
                         "reading a buffer");
@@ -249,7 +222,7 @@ static CUresult fill_async(CUdeviceptr at, uint64_t bytes, const void *pattern, 
 static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes,
                                const void *pattern, size_t pattern_bytes) {
     cuda_queue *q = queue;
-    pave_status status = enter(q->context);
+    pave_status status = cuda_enter(q->context);
     if (status) return status;
     status = cuda_check(fill_async(pointer_of(memory) + offset, bytes, pattern, pattern_bytes, q->stream),
                         "filling a buffer");
@@ -259,7 +232,7 @@ static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint6
 static pave_status copy_memory(void *queue, void *source, uint64_t source_offset, void *target,
                                uint64_t target_offset, uint64_t bytes) {
     cuda_queue *q = queue;
-    pave_status status = enter(q->context);
+    pave_status status = cuda_enter(q->context);
     if (status) return status;
     status = cuda_check(cuda_driver.MemcpyDtoDAsync(pointer_of(target) + target_offset,
                                                     pointer_of(source) + source_offset, bytes, q->stream),
@@ -282,7 +255,7 @@ static pave_status kernel_load(void *context, const pave__row *row, uint32_t lin
     cuda_context *c = context;
     char doing[128];
     CUfunction function = NULL;
-    pave_status status = enter(c);
+    pave_status status = cuda_enter(c);
     if (status) return status;
     status = load_module(c);
     snprintf(doing, sizeof doing, "finding kernel %s", row->name);
@@ -294,7 +267,7 @@ static pave_status kernel_load(void *context, const pave__row *row, uint32_t lin
             cuda_check(cuda_driver.FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                                     (int)row->shared_bytes),
                        doing);
-    leave();
+    cuda_leave();
     if (!status) *kernel = function;
     return status;
 }
@@ -328,7 +301,7 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
         pointers[i] = pointer_of(l->buffers[i]);
         parameters[1 + i] = &pointers[i];
     }
-    status = enter(q->context);
+    status = cuda_enter(q->context);
     if (status) return status;
     CUresult result =
         cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
@@ -338,104 +311,7 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
         snprintf(doing, sizeof doing, "launching %s", l->row->name);
         status = cuda_check(result, doing);
     }
-    leave();
-    return status;
-}
-
-static pave_status event_make(cuda_queue *q, cuda_event **out) {
-    cuda_context *c = q->context;
-    cuda_event **list = q->profiling ? &c->free_timed : &c->free_events;
-    pthread_mutex_lock(&c->lock);
-    cuda_event *e = *list;
-    if (e) *list = e->next;
-    pthread_mutex_unlock(&c->lock);
-    if (!e) {
-        e = calloc(1, sizeof *e);
-        if (!e) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for an event");
-        e->context = c;
-        unsigned flags = q->profiling ? CU_EVENT_DEFAULT : CU_EVENT_DISABLE_TIMING;
-        pave_status status = cuda_check(cuda_driver.EventCreate(&e->end, flags), "making an event");
-        if (!status && q->profiling)
-            status = cuda_check(cuda_driver.EventCreate(&e->begin, flags), "making an event");
-        if (status) {
-            event_destroy(e);
-            return status;
-        }
-    }
-    *out = e;
-    return PAVE_OK;
-}
-
-static void event_free(void *event) {
-    cuda_event *e = event;
-    cuda_context *c = e->context;
-    pthread_mutex_lock(&c->lock);
-    cuda_event **list = e->begin ? &c->free_timed : &c->free_events;
-    e->next = *list;
-    *list = e;
-    pthread_mutex_unlock(&c->lock);
-}
-
-static pave_status event_begin(void *queue, void **out) {
-    cuda_queue *q = queue;
-    cuda_event *e = NULL;
-    pave_status status = enter(q->context);
-    if (status) return status;
-    status = event_make(q, &e);
-    if (!status && e->begin) {
-        status = cuda_check(cuda_driver.EventRecord(e->begin, q->stream), "recording an event");
-        if (status) event_free(e);
-    }
-    leave();
-    if (!status) *out = e;
-    return status;
-}
-
-static pave_status event_end(void *queue, void *event) {
-    cuda_queue *q = queue;
-    pave_status status = enter(q->context);
-    if (status) return status;
-    status = cuda_check(cuda_driver.EventRecord(((cuda_event *)event)->end, q->stream), "recording an event");
-    leave();
-    return status;
-}
-
-static pave_status queue_wait(void *queue, void *event) {
-    cuda_queue *q = queue;
-    pave_status status = enter(q->context);
-    if (status) return status;
-    status = cuda_check(cuda_driver.StreamWaitEvent(q->stream, ((cuda_event *)event)->end, 0),
-                        "making a queue wait");
-    leave();
-    return status;
-}
-
-static pave_status event_wait(void *event) {
-    cuda_event *e = event;
-    pave_status status = enter(e->context);
-    if (status) return status;
-    status = cuda_check(cuda_driver.EventSynchronize(e->end), "waiting for an event");
-    leave();
-    return status;
-}
-
-static pave_status event_query(void *event) {
-    cuda_event *e = event;
-    pave_status status = enter(e->context);
-    if (status) return status;
-    CUresult result = cuda_driver.EventQuery(e->end);
-    leave();
-    return result == CUDA_ERROR_NOT_READY ? PAVE_E_NOT_READY : cuda_check(result, "asking for an event");
-}
-
-static pave_status event_duration(void *event, uint64_t *ns) {
-    cuda_event *e = event;
-    float ms = 0;
-    pave_status status = enter(e->context);
-    if (status) return status;
-    status = cuda_check(cuda_driver.EventElapsedTime(&ms, e->begin, e->end), "timing an event");
-    leave();
-    *ns = (uint64_t)((double)ms * 1e6);
+    cuda_leave();
     return status;
 }
 
@@ -459,13 +335,13 @@ const pave__backend cuda_backend = {
     .kernel_load = kernel_load,
     .kernel_unload = kernel_unload,
     .launch = launch,
-    .event_begin = event_begin,
-    .event_end = event_end,
-    .queue_wait = queue_wait,
-    .event_wait = event_wait,
-    .event_query = event_query,
-    .event_duration = event_duration,
-    .event_free = event_free,
+    .event_begin = cuda_event_begin,
+    .event_end = cuda_event_end,
+    .queue_wait = cuda_queue_wait,
+    .event_wait = cuda_event_wait,
+    .event_query = cuda_event_query,
+    .event_duration = cuda_event_duration,
+    .event_free = cuda_event_free,
     .memory_wrap = cuda_memory_wrap,
     .memory_unwrap = cuda_memory_unwrap,
     .memory_native = cuda_memory_native,

@@ -24,12 +24,11 @@ static CUresult ask(CUdeviceptr pointer, pointer_facts *facts) {
 
 pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align) {
     cuda_context *c = context;
-    CUcontext popped;
     pointer_facts facts;
-    pave_status status = cuda_check(cuda_driver.CtxPushCurrent(c->context), "making the context current");
+    pave_status status = cuda_enter(c);
     if (status) return status;
     status = cuda_check(ask(handle, &facts), "asking for a pointer's memory");
-    cuda_driver.CtxPopCurrent(&popped);
+    cuda_leave();
     if (status) return status;
     if (facts.type != CU_MEMORYTYPE_DEVICE)
         return pave__fail(PAVE_E_INVALID, "pointer: 0x%" PRIx64 " is no device memory", handle);
@@ -58,13 +57,13 @@ uint64_t cuda_memory_native(void *memory) {
 
 pave_status cuda_queue_wrap(void *context, uint64_t handle, int profiling, void **out) {
     cuda_context *c = context;
-    CUcontext owner = NULL, popped;
+    CUcontext owner = NULL;
     CUstream stream = (CUstream)(uintptr_t)handle;
     /* The default stream is the current context's. */
-    pave_status status = cuda_check(cuda_driver.CtxPushCurrent(c->context), "making the context current");
+    pave_status status = cuda_enter(c);
     if (status) return status;
     status = cuda_check(cuda_driver.StreamGetCtx(stream, &owner), "asking for a stream's context");
-    cuda_driver.CtxPopCurrent(&popped);
+    cuda_leave();
     if (status) return status;
     if (owner != c->context)
         return pave__fail(PAVE_E_INVALID, "stream is of another context than the primary one of cuda:%d",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA backend's objects, as cuda.c makes them and interop.c wraps them. */
+ * The CUDA backend's objects, as cuda.c makes them, event.c times them and interop.c wraps them. */
 #ifndef PAVE_BACKENDS_CUDA_OBJECTS_H
 #define PAVE_BACKENDS_CUDA_OBJECTS_H
 
@@ -21,6 +21,22 @@ typedef struct cuda_queue {
     int profiling;
     int wrapped; /* the stream is the caller's */
 } cuda_queue;
+
+/* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
+pave_status cuda_enter(cuda_context *c);
+void cuda_leave(void);
+
+/* Events (event.c), as src/backend.h says. */
+pave_status cuda_event_begin(void *queue, void **event);
+pave_status cuda_event_end(void *queue, void *event);
+pave_status cuda_queue_wait(void *queue, void *event);
+pave_status cuda_event_wait(void *event);
+pave_status cuda_event_query(void *event);
+pave_status cuda_event_duration(void *event, uint64_t *ns);
+void cuda_event_free(void *event);
+/* Ends the events kept for reuse. Where the context cannot be made current the driver's events go with it; their
+ * records are still ours. */
+void cuda_events_free(cuda_context *c, bool current);
 
 /* Native handles (interop.c), as src/backend.h says. */
 pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align);
