@@ -14,6 +14,10 @@
 #define LIBRARY "libOpenCL.so.1"
 #define PLATFORMS_MAX 16
 #define DEVICES_MAX 64
+/* A driver may count a fill's patterns in 32 bits from the buffer's start (NVIDIA's 580.159 loses the queue past
+ * 8 GiB with patterns of 4 bytes), so that what lies further on is filled through windows of this size. */
+#define FILL_DIRECT_BYTES (1ull << 31)
+#define FILL_WINDOW_BYTES (1ull << 30)
 
 static cl_native natives[DEVICES_MAX];
 static int native_count;
@@ -206,13 +210,40 @@ static pave_status read_memory(void *queue, void *memory, uint64_t offset, void 
     return enqueued(q, code, event, "reading a buffer");
 }
 
+static pave_status fill_part(cl_queue *q, cl_mem mem, uint64_t offset, uint64_t bytes, const void *pattern,
+                             size_t pattern_bytes) {
+    cl_event event = NULL;
+    cl_int code = cl_driver.clEnqueueFillBuffer(q->queue, mem, pattern, pattern_bytes, offset, bytes, 0, NULL,
+                                                wanted(q, &event));
+    return enqueued(q, code, event, "filling a buffer");
+}
+
+/* Fills what of the range lies in the window at `start`, as a buffer of its own; enqueued work keeps that. */
+static pave_status fill_window(cl_queue *q, cl_mem mem, uint64_t start, uint64_t offset, uint64_t end,
+                               const void *pattern, size_t pattern_bytes) {
+    if (end - start > FILL_WINDOW_BYTES) end = start + FILL_WINDOW_BYTES;
+    cl_buffer_region region = {start, end - start};
+    cl_int code;
+    cl_mem window =
+        cl_driver.clCreateSubBuffer(mem, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    if (!window) return cl_check(code, "making a window of a buffer");
+    pave_status status = fill_part(q, window, offset - start, end - offset, pattern, pattern_bytes);
+    cl_driver.clReleaseMemObject(window);
+    return status;
+}
+
 static pave_status fill_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes,
                                const void *pattern, size_t pattern_bytes) {
-    cl_queue *q = queue;
-    cl_event event = NULL;
-    cl_int code = cl_driver.clEnqueueFillBuffer(q->queue, mem_of(memory), pattern, pattern_bytes, offset,
-                                                bytes, 0, NULL, wanted(q, &event));
-    return enqueued(q, code, event, "filling a buffer");
+    cl_mem mem = mem_of(memory);
+    uint64_t end = offset + bytes;
+    if (end <= FILL_DIRECT_BYTES) return fill_part(queue, mem, offset, bytes, pattern, pattern_bytes);
+    pave_status status = PAVE_OK;
+    while (!status && offset < end) {
+        uint64_t start = offset / FILL_WINDOW_BYTES * FILL_WINDOW_BYTES;
+        status = fill_window(queue, mem, start, offset, end, pattern, pattern_bytes);
+        offset = start + FILL_WINDOW_BYTES;
+    }
+    return status;
 }
 
 static pave_status copy_memory(void *queue, void *source, uint64_t source_offset, void *target,
