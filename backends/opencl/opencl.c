@@ -2,11 +2,9 @@
  * The OpenCL backend: contexts, memory, queues and events by the loader's functions; kernels are in kernel.c.
  */
 #include "backends/opencl/objects.h"
-#include "kernels/abi.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +19,6 @@
 
 static cl_native natives[DEVICES_MAX];
 static int native_count;
-
-/* An event is the first and the last command between begin and end. */
-typedef struct cl_span {
-    cl_event first, last;
-    atomic_bool flushed;    /* threads may ask for one event at once */
-    cl_command_queue queue; /* retained: an event outlives its queue */
-} cl_span;
 
 static void probe_device(pave__probe *sink, int platform, int index, cl_native native) {
     pave_device_info info;
@@ -174,20 +165,6 @@ static pave_status queue_finish(void *queue) {
     return cl_check(cl_driver.clFinish(((cl_queue *)queue)->queue), "waiting for a queue");
 }
 
-/* Where a command's event goes, and what becomes of it. */
-static cl_event *wanted(cl_queue *q, cl_event *event) {
-    return q->span ? event : NULL;
-}
-
-static pave_status enqueued(cl_queue *q, cl_int code, cl_event event, const char *doing) {
-    pave_status status = cl_check(code, doing);
-    if (status || !q->span) return status;
-    if (q->span->last && q->span->last != q->span->first) cl_driver.clReleaseEvent(q->span->last);
-    if (!q->span->first) q->span->first = event;
-    q->span->last = event;
-    return PAVE_OK;
-}
-
 static cl_mem mem_of(void *memory) {
     return ((cl_memory *)memory)->mem;
 }
@@ -197,8 +174,8 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
     cl_queue *q = queue;
     cl_event event = NULL;
     cl_int code = cl_driver.clEnqueueWriteBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE,
-                                                 offset, bytes, source, 0, NULL, wanted(q, &event));
-    return enqueued(q, code, event, "writing a buffer");
+                                                 offset, bytes, source, 0, NULL, cl_wanted(q, &event));
+    return cl_enqueued(q, code, event, "writing a buffer");
 }
 
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
@@ -206,16 +183,16 @@ static pave_status read_memory(void *queue, void *memory, uint64_t offset, void 
     cl_queue *q = queue;
     cl_event event = NULL;
     cl_int code = cl_driver.clEnqueueReadBuffer(q->queue, mem_of(memory), blocking ? CL_TRUE : CL_FALSE,
-                                                offset, bytes, target, 0, NULL, wanted(q, &event));
-    return enqueued(q, code, event, "reading a buffer");
+                                                offset, bytes, target, 0, NULL, cl_wanted(q, &event));
+    return cl_enqueued(q, code, event, "reading a buffer");
 }
 
 static pave_status fill_part(cl_queue *q, cl_mem mem, uint64_t offset, uint64_t bytes, const void *pattern,
                              size_t pattern_bytes) {
     cl_event event = NULL;
     cl_int code = cl_driver.clEnqueueFillBuffer(q->queue, mem, pattern, pattern_bytes, offset, bytes, 0, NULL,
-                                                wanted(q, &event));
-    return enqueued(q, code, event, "filling a buffer");
+                                                cl_wanted(q, &event));
+    return cl_enqueued(q, code, event, "filling a buffer");
 }
 
 /* Fills what of the range lies in the window at `start`, as a buffer of its own; enqueued work keeps that. */
@@ -251,8 +228,8 @@ static pave_status copy_memory(void *queue, void *source, uint64_t source_offset
     cl_queue *q = queue;
     cl_event event = NULL;
     cl_int code = cl_driver.clEnqueueCopyBuffer(q->queue, mem_of(source), mem_of(target), source_offset,
-                                                target_offset, bytes, 0, NULL, wanted(q, &event));
-    return enqueued(q, code, event, "copying a buffer");
+                                                target_offset, bytes, 0, NULL, cl_wanted(q, &event));
+    return cl_enqueued(q, code, event, "copying a buffer");
 }
 
 static pave_status map_memory(void *queue, void *memory, uint64_t offset, uint64_t bytes, void **pointer) {
@@ -294,89 +271,9 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     cl_int code = set_arguments(entry->kernel, l);
     if (code == CL_SUCCESS)
         code = cl_driver.clEnqueueNDRangeKernel(q->queue, entry->kernel, 3, NULL, global, local, 0, NULL,
-                                                wanted(q, &event));
+                                                cl_wanted(q, &event));
     pthread_mutex_unlock(&entry->lock);
-    return enqueued(q, code, event, l->row->name);
-}
-
-static void event_free(void *event) {
-    cl_span *s = event;
-    if (s->last && s->last != s->first) cl_driver.clReleaseEvent(s->last);
-    if (s->first) cl_driver.clReleaseEvent(s->first);
-    cl_driver.clReleaseCommandQueue(s->queue);
-    free(s);
-}
-
-static pave_status event_begin(void *queue, void **event) {
-    cl_queue *q = queue;
-    cl_span *s = calloc(1, sizeof *s);
-    if (!s) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for an event");
-    cl_int code = cl_driver.clRetainCommandQueue(q->queue);
-    if (code != CL_SUCCESS) {
-        free(s);
-        return cl_check(code, "keeping a queue for an event");
-    }
-    s->queue = q->queue;
-    q->span = s;
-    *event = s;
-    return PAVE_OK;
-}
-
-static pave_status event_end(void *queue, void *event) {
-    cl_queue *q = queue;
-    cl_span *s = event;
-    pave_status status = PAVE_OK;
-    if (!s->first) {
-        cl_event marker = NULL;
-        cl_int code = cl_driver.clEnqueueMarkerWithWaitList(q->queue, 0, NULL, &marker);
-        status = enqueued(q, code, marker, "enqueueing a marker");
-    }
-    q->span = NULL;
-    return status;
-}
-
-/* What is waited for must be on its way to the device. */
-static pave_status flush(cl_span *s) {
-    if (atomic_exchange(&s->flushed, true)) return PAVE_OK;
-    return cl_check(cl_driver.clFlush(s->queue), "flushing a queue");
-}
-
-static pave_status queue_wait(void *queue, void *event) {
-    cl_queue *q = queue;
-    cl_span *s = event;
-    if (s->queue == q->queue) return PAVE_OK; /* in order */
-    pave_status status = flush(s);
-    if (status) return status;
-    return cl_check(cl_driver.clEnqueueBarrierWithWaitList(q->queue, 1, &s->last, NULL),
-                    "making a queue wait");
-}
-
-static pave_status event_wait(void *event) {
-    cl_span *s = event;
-    return cl_check(cl_driver.clWaitForEvents(1, &s->last), "waiting for an event");
-}
-
-static pave_status event_query(void *event) {
-    cl_span *s = event;
-    cl_int state = CL_QUEUED;
-    pave_status status = flush(s);
-    if (!status)
-        status = cl_check(
-            cl_driver.clGetEventInfo(s->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL),
-            "asking for an event");
-    if (!status && state < 0) status = cl_check(state, "work of an event");
-    return status ? status : state == CL_COMPLETE ? PAVE_OK : PAVE_E_NOT_READY;
-}
-
-static pave_status event_duration(void *event, uint64_t *ns) {
-    cl_span *s = event;
-    cl_ulong begin = 0, end = 0;
-    cl_int code =
-        cl_driver.clGetEventProfilingInfo(s->first, CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL);
-    if (code == CL_SUCCESS)
-        code = cl_driver.clGetEventProfilingInfo(s->last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
-    if (code == CL_SUCCESS) *ns = end > begin ? end - begin : 0;
-    return cl_check(code, "timing an event");
+    return cl_enqueued(q, code, event, l->row->name);
 }
 
 extern const pave__backend cl_backend;
@@ -401,13 +298,13 @@ const pave__backend cl_backend = {
     .kernel_load = cl_kernel_load,
     .kernel_unload = cl_kernel_unload,
     .launch = launch,
-    .event_begin = event_begin,
-    .event_end = event_end,
-    .queue_wait = queue_wait,
-    .event_wait = event_wait,
-    .event_query = event_query,
-    .event_duration = event_duration,
-    .event_free = event_free,
+    .event_begin = cl_event_begin,
+    .event_end = cl_event_end,
+    .queue_wait = cl_queue_wait,
+    .event_wait = cl_event_wait,
+    .event_query = cl_event_query,
+    .event_duration = cl_event_duration,
+    .event_free = cl_event_free,
     .memory_wrap = cl_memory_wrap,
     .memory_unwrap = memory_free,
     .memory_native = cl_memory_native,
