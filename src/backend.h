@@ -33,6 +33,13 @@ typedef struct pave__launch {
 /* What a backend's own allocations are multiples of, at least. */
 #define PAVE__BUFFER_ALIGN 256u
 
+/* The largest power of two, at most PAVE__BUFFER_ALIGN, that divides an address, an offset or a stride; of
+ * several or'ed together, what divides them all. */
+static inline uint32_t pave__align_of(uint64_t bits) {
+    bits |= PAVE__BUFFER_ALIGN;
+    return (uint32_t)(bits & (~bits + 1));
+}
+
 typedef struct pave__backend {
     const char *name;
     pave__backend_id id;

@@ -3,6 +3,7 @@
  * selectors. What a device can do is the
  * backends' to say; which one is taken is decided here. */
 #include "src/objects.h"
+#include "src/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,6 +72,10 @@ pave__backend_id pave__backend_of(const pave_device_info *device) {
     return PAVE__HOST;
 }
 
+const char *pave__backend_name(pave__backend_id id) {
+    return backend_names[id];
+}
+
 static bool known_backend(const char *name) {
     for (int i = 0; i < 3; i++)
         if (strcmp(name, backend_names[i]) == 0) return true;
@@ -104,50 +109,34 @@ pave_status pave_device_list(const char *backend, size_t capacity, pave_device *
     return PAVE_OK;
 }
 
-/* A text being appended to, as snprintf counts. */
-typedef struct writer {
-    char *text;
-    size_t capacity, used;
-} writer;
-
-static void put(writer *w, const char *format, ...) PAVE_PRINTF(2, 3);
-static void put(writer *w, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    size_t room = w->used < w->capacity ? w->capacity - w->used : 0;
-    int n = vsnprintf(room ? w->text + w->used : NULL, room, format, list);
-    va_end(list);
-    if (n > 0) w->used += (size_t)n;
-}
-
-static void put_candidates(writer *w) {
+static void put_candidates(pave__writer *w) {
     for (int b = 0; b < 3; b++) {
-        if (!built(backend_names[b])) put(w, "\n  %s: left out of this build", backend_names[b]);
+        if (!built(backend_names[b])) pave__write(w, "\n  %s: left out of this build", backend_names[b]);
         for (size_t i = 0; i < device_count; i++)
             if (strcmp(devices[i].backend->name, backend_names[b]) == 0)
-                put(w, "\n  %s: %s", devices[i].info.selector, devices[i].info.name);
+                pave__write(w, "\n  %s: %s", devices[i].info.selector, devices[i].info.name);
         for (size_t i = 0; i < refusal_count; i++)
             if (strcmp(refusals[i].backend->name, backend_names[b]) == 0)
-                put(w, "\n  %s: refused: %s", refusals[i].what, refusals[i].why);
+                pave__write(w, "\n  %s: refused: %s", refusals[i].what, refusals[i].why);
     }
 }
 
 pave_status pave_device_report(char *text, size_t capacity, size_t *needed) {
     if (capacity && !text) return pave__fail(PAVE_E_INVALID, "text is NULL with capacity %zu", capacity);
     if (capacity) text[0] = '\0';
-    writer w = {text, capacity, 0};
+    pave__writer w = {text, capacity, 0};
     pthread_mutex_lock(&lock);
     probe(NULL);
-    put(&w, "devices and refusals:");
+    pave__write(&w, "devices and refusals:");
     put_candidates(&w);
     pthread_mutex_unlock(&lock);
-    if (needed) *needed = w.used;
+    if (needed) *needed = w.length;
     return PAVE_OK;
 }
 
 static pave_status not_found(const char *selector, const char *why) {
     char list[4096] = "";
-    writer w = {list, sizeof list, 0};
+    pave__writer w = {list, sizeof list, 0};
     probe(NULL);
     put_candidates(&w);
     return pave__fail(PAVE_E_NOT_FOUND, "no device for \"%s\": %s; candidates:%s", selector, why, list);

@@ -135,6 +135,7 @@ pave_status pave__sync_end(pave_queue *queue, const pave_sync *sync, pave_event 
 pave_status pave__environment_check(void);
 
 pave__backend_id pave__backend_of(const pave_device_info *device);
+const char *pave__backend_name(pave__backend_id id);
 /* Copies `*info` out to a caller whose struct may be older. */
 pave_status pave__info_copy(const pave_device_info *info, pave_device_info *out);
 

@@ -2,6 +2,7 @@
  * Plans as objects: made from problems, cached in a context, checked, printed, and the rows they are made of.
  */
 #include "src/ops/ops.h"
+#include "src/plan/writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,12 +32,11 @@ static bool same_forced(const char *a, const char *b) {
 
 /* Turns a plan that could not be made into the message that says why. */
 static pave_status refuse(const pave_device_info *device, const pave__plan_data *data) {
-    char text[6144] = "";
-    size_t used = 0;
-    for (int i = 0; i < data->refusal_count && used < sizeof text - 512; i++) {
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s", i ? "; " : "");
-        int n = pave__refusal_text(&data->refusals[i], text + used, sizeof text - used);
-        if (n > 0) used += (size_t)n < sizeof text - used ? (size_t)n : sizeof text - used - 1;
+    char text[6144] = "", part[512];
+    pave__writer w = {text, sizeof text, 0};
+    for (int i = 0; i < data->refusal_count; i++) {
+        pave__refusal_text(&data->refusals[i], part, sizeof part);
+        pave__write(&w, "%s%s", i ? "; " : "", part);
     }
     return pave__fail(PAVE_E_UNSUPPORTED, "no plan for this problem on %s: %s", device->name, text);
 }
@@ -166,8 +166,7 @@ static pave_status check_shape(const pave_problem_params *q) {
 
 /* A contiguous matrix's row stride, and the alignment that an allocation's start gives its rows. */
 static uint32_t contiguous_align(int64_t ld, int type) {
-    uint64_t bits = (uint64_t)ld * pave_dtype_bytes((pave_dtype)type) | 256u;
-    return (uint32_t)(bits & (~bits + 1));
+    return pave__align_of((uint64_t)ld * pave_dtype_bytes((pave_dtype)type));
 }
 
 static pave_status shape_layer(const pave_problem_params *q, size_t i, int64_t k, pave__player *out) {
@@ -261,8 +260,6 @@ const char *pave_plan_step_kernel(const pave_plan *plan, size_t step) {
 
 pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_kernel_info *info,
                                  int32_t *usable) {
-    static const char *const families[] = {"gemm", "reduce", "join", "pack", "peak"};
-    static const char *const backends[] = {"cuda", "opencl", "host"};
     size_t count;
     const pave__row *row = pave__rows(&count) + index;
     if (index >= count) return pave__fail(PAVE_E_NOT_FOUND, "index: %zu of %zu kernel rows", index, count);
@@ -272,8 +269,8 @@ pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_k
                           sizeof *info);
     *info = (pave_kernel_info){.size = sizeof *info,
                                .name = row->name,
-                               .family = families[row->family],
-                               .backend = backends[row->backend],
+                               .family = pave__family_name(row->family),
+                               .backend = pave__backend_name(row->backend),
                                .path = (pave_path)row->path,
                                .bm = row->bm,
                                .bn = row->bn,

@@ -24,25 +24,26 @@ typedef struct place {
     int64_t offset;
 } place;
 
-static pave_status locate(pave_queue *queue, const pave__job *job, const pave__step *step,
-                          const pave__ref *ref, place *out) {
-    const pave_layer *layer = job->layers ? &job->layers[step->layer] : NULL;
-    *out = (place){NULL, 0};
+/* What of a step can fail for want of memory or a kernel. */
+typedef struct ready {
+    void *kernel, *packed; /* packed: the weights in the form that the step reads, or NULL */
+} ready;
+
+static place locate(const pave_queue *queue, const pave__job *job, const pave__step *step,
+                    const pave__ref *ref, const ready *r) {
     switch ((pave__place)ref->place) {
-    case PAVE__AT_NONE: return PAVE_OK;
-    case PAVE__AT_X: *out = (place){job->x->buffer->memory, (int64_t)job->x->offset}; return PAVE_OK;
-    case PAVE__AT_Y: *out = (place){job->y->buffer->memory, (int64_t)job->y->offset}; return PAVE_OK;
-    case PAVE__AT_WORKSPACE: *out = (place){queue->workspace, ref->offset}; return PAVE_OK;
+    case PAVE__AT_NONE: break;
+    case PAVE__AT_X: return (place){job->x->buffer->memory, (int64_t)job->x->offset};
+    case PAVE__AT_Y: return (place){job->y->buffer->memory, (int64_t)job->y->offset};
+    case PAVE__AT_WORKSPACE: return (place){queue->workspace, ref->offset};
+    case PAVE__AT_PACKED: return (place){r->packed, 0};
     case PAVE__AT_W: {
+        const pave_layer *layer = &job->layers[step->layer];
         const pave_tensor *w = layer->weights ? &layer->weights->w : &layer->w;
-        *out = (place){w->buffer->memory, (int64_t)w->offset};
-        return PAVE_OK;
+        return (place){w->buffer->memory, (int64_t)w->offset};
     }
-    case PAVE__AT_PACKED:
-        return pave__weights_memory(layer->weights, queue, ref->type, ref->ld, &out->memory);
     }
-    assert(!"a place");
-    return PAVE_OK;
+    return (place){NULL, 0};
 }
 
 static void fill_link(const pave_link *link, int64_t m, int64_t n, pave_abi_link *abi, void **buffer) {
@@ -139,11 +140,8 @@ static void fill_pack(const pave__step *step, const place p[4], launch_args *out
     out->buffer_count = PAVE_PACK_BUFFERS;
 }
 
-pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
-                              void *const *buffers, size_t buffer_count) {
-    void *kernel;
-    pave_status status = pave__kernel_get(queue->context, step->row, step->link_mask, &kernel);
-    if (status) return status;
+static pave_status launch_step(pave_queue *queue, const pave__step *step, void *kernel, const void *args,
+                               size_t args_bytes, void *const *buffers, size_t buffer_count) {
     pave__launch launch = {.row = step->row,
                            .args = args,
                            .args_bytes = args_bytes,
@@ -155,14 +153,18 @@ pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const v
     return queue->context->device->backend->launch(queue->native, kernel, &launch);
 }
 
-static pave_status run_step(pave_queue *queue, const pave__job *job, const pave__step *step) {
+pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
+                              void *const *buffers, size_t buffer_count) {
+    void *kernel;
+    pave_status status = pave__kernel_get(queue->context, step->row, step->link_mask, &kernel);
+    return status ? status : launch_step(queue, step, kernel, args, args_bytes, buffers, buffer_count);
+}
+
+static pave_status run_step(pave_queue *queue, const pave__job *job, const pave__step *step, const ready *r) {
     launch_args args;
     place p[4];
     const pave__ref *refs[4] = {&step->in0, &step->in1, &step->out, &step->partial};
-    for (int i = 0; i < 4; i++) {
-        pave_status status = locate(queue, job, step, refs[i], &p[i]);
-        if (status) return status;
-    }
+    for (int i = 0; i < 4; i++) p[i] = locate(queue, job, step, refs[i], r);
     memset(&args, 0, sizeof args);
     switch (step->row->family) {
     case PAVE__GEMM: fill_gemm(job, step, p, &args); break;
@@ -171,7 +173,7 @@ static pave_status run_step(pave_queue *queue, const pave__job *job, const pave_
     case PAVE__PACK: fill_pack(step, p, &args); break;
     default: assert(!"a family that plans launch");
     }
-    return pave__launch_step(queue, step, &args.abi, args.bytes, args.buffers, args.buffer_count);
+    return launch_step(queue, step, r->kernel, &args.abi, args.bytes, args.buffers, args.buffer_count);
 }
 
 /* Work in flight may use the old workspace: the backend defers its release. */
@@ -188,28 +190,28 @@ static pave_status ensure_workspace(pave_queue *queue, uint64_t bytes) {
 }
 
 /* What can fail for want of memory or a kernel fails before the first launch, so that y stays untouched. */
-static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave__job *job) {
+static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave__job *job, ready *list) {
     pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
     for (int i = 0; !status && i < plan->data.step_count; i++) {
         const pave__step *step = &plan->data.steps[i];
-        void *kernel;
-        place unused;
-        status = pave__kernel_get(queue->context, step->row, step->link_mask, &kernel);
+        status = pave__kernel_get(queue->context, step->row, step->link_mask, &list[i].kernel);
         if (!status && step->in1.place == PAVE__AT_PACKED)
-            status = locate(queue, job, step, &step->in1, &unused);
+            status = pave__weights_memory(job->layers[step->layer].weights, queue, step->in1.type,
+                                          step->in1.ld, &list[i].packed);
     }
     return status;
 }
 
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
                          const pave_sync *sync) {
-    pave_status status = prepare(queue, plan, job);
+    ready list[PAVE__STEPS_MAX];
+    pave_status status = prepare(queue, plan, job, list);
     if (status) return status;
     pave_event *event;
     status = pave__sync_begin(queue, sync, &event);
     if (status) return status;
     for (int i = 0; !status && i < plan->data.step_count; i++)
-        status = run_step(queue, job, &plan->data.steps[i]);
+        status = run_step(queue, job, &plan->data.steps[i], &list[i]);
     return pave__sync_end(queue, sync, event, status);
 }
 

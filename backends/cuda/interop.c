@@ -41,8 +41,7 @@ pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, voi
         return pave__fail(PAVE_E_INVALID,
                           "bytes: %" PRIu64 " from pointer on leave its allocation, which has %" PRIu64,
                           bytes, into > facts.bytes ? 0 : (uint64_t)facts.bytes - into);
-    uint64_t bits = handle | PAVE__BUFFER_ALIGN;
-    *align = (uint32_t)(bits & (~bits + 1));
+    *align = pave__align_of(handle);
     *memory = (void *)(uintptr_t)handle;
     return PAVE_OK;
 }

@@ -34,9 +34,9 @@ static pave_status ask_mem(cl_mem mem, mem_facts *f) {
  * devices that use it in place, where the host put it. The host's pointer of a sub-buffer has the origin in
  * it. */
 static uint32_t align_of(const mem_facts *f) {
-    uint64_t bits = f->origin | PAVE__BUFFER_ALIGN;
+    uint64_t bits = f->origin;
     if (f->flags & CL_MEM_USE_HOST_PTR) bits |= (uint64_t)(uintptr_t)f->host;
-    return (uint32_t)(bits & (~bits + 1));
+    return pave__align_of(bits);
 }
 
 pave_status cl_memory_wrap(void *context, uint64_t handle, uint64_t bytes, void **out, uint32_t *align) {

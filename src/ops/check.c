@@ -65,7 +65,7 @@ static pave_status check_reach(const pave_tensor *t, const char *name, pave__mat
 static uint32_t alignment(const pave_tensor *t, int64_t ld, bool one_row) {
     uint64_t bits = t->offset | t->buffer->align;
     if (!one_row) bits |= (uint64_t)ld * pave_dtype_bytes(t->type);
-    return (uint32_t)(bits & (~bits + 1));
+    return pave__align_of(bits);
 }
 
 pave_status pave__check_matrix(const pave_context *context, const pave_tensor *t, const char *name,

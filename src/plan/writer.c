@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The bounded writer and the names of the planner's numbers. */
+ * The names of the planner's numbers. */
 #include "src/plan/writer.h"
 
 #include "kernels/epilogue/links.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-
-void pave__write(pave__writer *w, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    size_t room = w->length < w->capacity ? w->capacity - w->length : 0;
-    int n = vsnprintf(room ? w->text + w->length : NULL, room, format, args);
-    va_end(args);
-    if (n > 0) w->length += (size_t)n;
-}
 
 static const char *word(const char *const *words, size_t count, int at) {
     return at >= 0 && (size_t)at < count && words[at] ? words[at] : "?";

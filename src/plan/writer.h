@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside the planner: text into a bounded buffer as snprintf does, and the words that text and JSON share. */
+ * What the plan's text and JSON share: the words for its numbers. */
 #ifndef PAVE_SRC_PLAN_WRITER_H
 #define PAVE_SRC_PLAN_WRITER_H
 
 #include "src/plan/planner.h"
-
-typedef struct pave__writer {
-    char *text;
-    size_t capacity, length; /* length: of the whole text, written or not */
-} pave__writer;
-
-void pave__write(pave__writer *w, const char *format, ...) PAVE_PRINTF(2, 3);
+#include "src/text.h"
 
 const char *pave__type_name(int type);
 const char *pave__path_name(int path);
