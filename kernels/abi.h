@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a launch passes to a kernel, shared by C, CUDA and OpenCL: fixed-width scalars, widest first. Sizes
  * are checked in all three. Buffers follow as separate kernel arguments in each family's fixed order; their
- * byte offsets are in here, so that a buffer argument is always a whole allocation. */
+ * byte offsets are in here, so that a buffer argument is always a whole allocation. A struct and its buffer
+ * arguments stay within 1,024 bytes, the least that an OpenCL device has to take.
+ *
+ * Every launch works on one space: batch[0] × batch[1] × batch[2] matrices of rows × columns. */
 #ifndef PAVE_KERNELS_ABI_H
 #define PAVE_KERNELS_ABI_H
 
 #ifdef __OPENCL_VERSION__
 typedef long pave_i64;
 typedef int pave_i32;
+typedef short pave_i16;
 #define PAVE_ABI_CHECK(type, bytes) typedef char pave_abi_size_of_##type[sizeof(type) == (bytes) ? 1 : -1]
 #else
 #include <stdint.h>
 typedef int64_t pave_i64;
 typedef int32_t pave_i32;
+typedef int16_t pave_i16;
 #ifdef __cplusplus
 #define PAVE_ABI_CHECK(type, bytes) static_assert(sizeof(type) == (bytes), "launch struct " #type)
 #else
@@ -21,72 +26,103 @@ typedef int32_t pave_i32;
 #endif
 #endif
 
-/* Element types in memory; 1 … 3 are the public pave_dtype values. TF32 is a float32 whose value is rounded to
- * 11 significant bits, nearest even or away on ties as the device's cvt.rna does. */
+/* Element types in memory: 1, 2, 3 and 5 are the public pave_dtype values. TF32 is a float32 whose value is rounded to
+ * 11 significant bits, nearest even or away on ties as the device's cvt.rna does. I32 is only ever an index. */
 #define PAVE_T_NONE 0
 #define PAVE_T_F32 1
 #define PAVE_T_F16 2
 #define PAVE_T_BF16 3
 #define PAVE_T_TF32 4
+#define PAVE_T_I32 5
 
-/* Where t of a binary link comes from. */
+/* Where t of a binary link comes from. ROW, COLUMN and FULL read a * tensor at the value's place and say which of
+ * the view's strides may be other than 0. */
 #define PAVE_OPERAND_SCALAR 0 /* t = a */
-#define PAVE_OPERAND_ROW 1    /* t = a * tensor[col * ld] */
-#define PAVE_OPERAND_COLUMN 2 /* t = a * tensor[row * ld] */
-#define PAVE_OPERAND_FULL 3   /* t = a * tensor[row * ld + col] */
+#define PAVE_OPERAND_ROW 1    /* the same for all rows: t.row is 0 */
+#define PAVE_OPERAND_COLUMN 2 /* the same for all columns: t.col is 0 */
+#define PAVE_OPERAND_FULL 3
 
-/* Bias and PAVE_MAX_LINKS links of the caller, and one spare. Each may have a tensor: buffer argument t<i>. */
+/* Independent leading dimensions of a launch; what has more is several launches. */
+#define PAVE_BATCH_DIMS 3
+
+/* α, β·C or a bias, and PAVE_MAX_LINKS links of the caller. Each may have a tensor: buffer argument t<i>. */
 #define PAVE_ABI_LINKS 10
 
-typedef struct pave_abi_link {
-    pave_i64 offset; /* bytes into t<i> */
-    pave_i64 ld;     /* elements */
-    float a, b;
-    pave_i32 op; /* pave_link_op */
-    pave_i32 operand;
-    pave_i32 type; /* PAVE_T_F32, F16 or BF16 of the tensor */
-    pave_i32 reserved;
-} pave_abi_link;
-PAVE_ABI_CHECK(pave_abi_link, 40);
+/* Where an operand lies: element (b, r, c) at byte `offset` + element size * (Σ b[d] batch[d] + r row + c col). Strides
+ * count elements; 0 repeats. */
+typedef struct pave_abi_view {
+    pave_i64 offset;
+    pave_i64 row, col;
+    pave_i64 batch[PAVE_BATCH_DIMS];
+} pave_abi_view;
+PAVE_ABI_CHECK(pave_abi_view, 48);
 
-/* Family gemm: y = chain(A · Bᵀ), A [m, k], B [n, k], both with k contiguous.
- * Buffers: A, B, Y, P, t0 … t9. Where reduce is not 0, y is not stored; instead each row's columns
- * [s * slice, (s + 1) * slice) leave one state (two floats) at P[(row * slots + s)]. Where reduce is 0,
- * y is stored as y_type. A block takes tiles first, first + blocks, … of tiles_m * tiles_n, so any grid is right. */
+typedef struct pave_abi_link {
+    pave_abi_view t;
+    float a, b;
+    pave_i16 op; /* pave_link_op */
+    pave_i16 operand;
+    pave_i16 type; /* PAVE_T_F32, F16 or BF16 of the tensor */
+    pave_i16 reserved;
+} pave_abi_link;
+PAVE_ABI_CHECK(pave_abi_link, 64);
+
+/* One problem of a grouped gemm: group_count of them lie at byte g_offset of buffer G. Its operands' offsets add to the
+ * launch struct's; strides are its own. In links, the group is the batch index 0, and a row counts from row_base. */
+typedef struct pave_abi_group {
+    pave_i64 m, n, k;
+    pave_i64 a_offset, b_offset, y_offset; /* bytes */
+    pave_i64 a_row, a_col, b_row, b_col, y_row; /* elements */
+    pave_i64 row_base;  /* rows of the groups before */
+    pave_i64 tile_base; /* tiles of the groups before, in tiles of the launched row */
+} pave_abi_group;
+PAVE_ABI_CHECK(pave_abi_group, 104);
+
+/* Family gemm: y = chain(A · Bᵀ), A [m, k], B [n, k], y [m, n] for each batch index.
+ * Buffers: A, B, Y, P, G, t0 … t9.
+ * Views: a's rows are m and its columns k, b's rows are n and its columns k; y's columns are 1 apart. Rows of the table
+ * that are not PAVE_LAYOUT_ANY need a.col and b.col to be 1.
+ * y is stored where y_type is not NONE. Where reduce is not 0, each row's columns [s * slice, (s + 1) * slice) leave one
+ * state (two floats) at P[((batch index * m + row) * slots + s)]; the slice is the row's.
+ * A block takes tiles first, first + blocks, … of batches * tiles_m * tiles_n (or of all groups' tiles), one batch after
+ * the other, so any grid is right. With groups, m is all groups' rows and batch is 1. */
 typedef struct pave_abi_gemm {
     pave_i64 m, n, k;
-    pave_i64 lda, ldb, ldy;                           /* elements */
-    pave_i64 a_offset, b_offset, y_offset, p_offset;  /* bytes */
-    pave_i64 slots;                                   /* partial states a row: ceil(n / slice) */
-    pave_i32 y_type;                                  /* PAVE_T_*; TF32 rounds before storing */
-    pave_i32 reduce;                                  /* pave_reduction */
+    pave_i64 batch[PAVE_BATCH_DIMS];
+    pave_abi_view a, b, y;
+    pave_i64 p_offset, g_offset; /* bytes */
+    pave_i64 slots;              /* partial states a row: ceil(n / slice) */
+    pave_i64 tiles;              /* of all groups */
+    pave_i32 y_type;             /* PAVE_T_*; TF32 rounds before storing; NONE: not stored */
+    pave_i32 reduce;             /* pave_reduction that has states, or 0 */
     pave_i32 link_count;
-    pave_i32 group_m; /* raster: this many row tiles share their column tiles before moving on; >= 1 */
+    pave_i32 group_m;     /* raster: this many row tiles share their column tiles before moving on; >= 1 */
+    pave_i32 group_count; /* 0: no groups */
+    pave_i32 reserved;
     pave_abi_link links[PAVE_ABI_LINKS];
 } pave_abi_gemm;
-PAVE_ABI_CHECK(pave_abi_gemm, 504);
+PAVE_ABI_CHECK(pave_abi_gemm, 888);
 
-/* Family reduce: y[row * y_stride] = chain(reduction of x[row, 0 … cols)). Buffers: X, Y, t0 … t9.
- * Family join: the same from states: x is P, ldx the slots a row, cols what each row held (for the mean). */
-typedef struct pave_abi_reduce {
-    pave_i64 rows, cols;
-    pave_i64 ldx, y_stride;      /* elements; join: states */
-    pave_i64 x_offset, y_offset; /* bytes */
+/* Families that work on rows. Buffers: X, Y, t0 … t9. Links apply to what is stored.
+ * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width.
+ * reduce:    y[r] = chain(reduction of x[r, 0 … cols)); where slots > 0 no link applies, and columns [s * slice, (s + 1) *
+ *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).
+ * join:      y[r] = chain(reduction of row r's `slots` states, laid out the same at byte x.offset of X); cols is how many
+ *            values each row had, for the mean.
+ * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols). */
+typedef struct pave_abi_rows {
+    pave_i64 rows, cols, width;
+    pave_i64 batch[PAVE_BATCH_DIMS];
+    pave_abi_view x, y;
+    pave_i64 slots, slice;
+    float epsilon;
     pave_i32 x_type, y_type;
-    pave_i32 reduce;
+    pave_i32 reduce; /* pave_reduction */
     pave_i32 link_count;
+    pave_i32 reserved;
     pave_abi_link links[PAVE_ABI_LINKS];
-} pave_abi_reduce;
-PAVE_ABI_CHECK(pave_abi_reduce, 464);
-
-/* Family pack: y[r, c] = convert(x[r, c]) for c < cols, zero for cols <= c < cols_out. Buffers: X, Y. */
-typedef struct pave_abi_pack {
-    pave_i64 rows, cols, cols_out;
-    pave_i64 ldx, ldy;
-    pave_i64 x_offset, y_offset;
-    pave_i32 x_type, y_type;
-} pave_abi_pack;
-PAVE_ABI_CHECK(pave_abi_pack, 64);
+} pave_abi_rows;
+PAVE_ABI_CHECK(pave_abi_rows, 824);
 
 /* Family peak: `iterations` rounds of independent register-only arithmetic a thread; a value that depends on
  * all of it is stored where `never` is not 0, which no launch sets. Buffers: Y. */
@@ -97,9 +133,8 @@ typedef struct pave_abi_peak {
 } pave_abi_peak;
 PAVE_ABI_CHECK(pave_abi_peak, 16);
 
-#define PAVE_GEMM_BUFFERS (4 + PAVE_ABI_LINKS)
-#define PAVE_REDUCE_BUFFERS (2 + PAVE_ABI_LINKS)
-#define PAVE_PACK_BUFFERS 2
+#define PAVE_GEMM_BUFFERS (5 + PAVE_ABI_LINKS)
+#define PAVE_ROWS_BUFFERS (2 + PAVE_ABI_LINKS)
 #define PAVE_PEAK_BUFFERS 1
 
 #endif

@@ -11,10 +11,18 @@ typedef enum pave__family {
     PAVE__GEMM,
     PAVE__REDUCE,
     PAVE__JOIN,
-    PAVE__PACK,
+    PAVE__NORMALIZE,
+    PAVE__MAP,
     PAVE__PEAK,
     PAVE__FAMILY_COUNT
 } pave__family;
+
+/* The strides that a row is shaped for. Rows of the families that work on rows are right for any. */
+typedef enum pave__layout {
+    PAVE__LAYOUT_ROWS,   /* gemm: needs k contiguous in both operands; others: fast where columns are 1 apart */
+    PAVE__LAYOUT_ACROSS, /* others: fast where rows are 1 apart; map: where x's are and y's columns are */
+    PAVE__LAYOUT_ANY     /* gemm: takes any strides */
+} pave__layout;
 
 typedef enum pave__backend_id { PAVE__CUDA, PAVE__OPENCL, PAVE__HOST } pave__backend_id;
 
@@ -26,7 +34,8 @@ typedef struct pave__row {
     int path;          /* pave_path */
     int precision;     /* the strongest pave_precision it keeps, for operands of in_type */
     int a_type, b_type; /* PAVE_T_* its operands must have in memory; 0: any public type */
-    int bm, bn, bk;    /* tile of a block; reduce: rows and columns a pass; pack, join: elements or rows a block */
+    int layout;         /* pave__layout */
+    int bm, bn, bk;    /* tile of a block; reduce, normalize, join: rows a block; map: rows and columns a block */
     int wm, wn;        /* tile of a warp, or of a work-item */
     int stages;        /* depth of the copy pipeline; 1: none */
     int threads;       /* a block; fixed */

@@ -59,6 +59,9 @@ typedef struct pave__backend {
 
     pave_status (*write)(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes,
                          int blocking);
+    /* As write, but `source` is done with when it returns, and nothing blocks on the queue's work where the driver can
+     * help it. */
+    pave_status (*upload)(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes);
     pave_status (*read)(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                         int blocking);
     pave_status (*fill)(void *queue, void *memory, uint64_t offset, uint64_t bytes, const void *pattern,

@@ -5,6 +5,7 @@
 #define PAVE_SRC_OBJECTS_H
 
 #include "kernels/epilogue/links.h"
+#include "kernels/reduce/reductions.h"
 #include "src/backend.h"
 #include "src/plan/planner.h"
 #include <pave/pave.h>
@@ -14,7 +15,10 @@
 
 /* The last words of two enumerations that grow. */
 #define PAVE__ONE(...) +1
-enum { PAVE__LINK_LAST = PAVE_LINK_DIV PAVE_ACTIVATIONS(PAVE__ONE), PAVE__REDUCE_LAST = PAVE_REDUCE_MIN };
+enum {
+    PAVE__LINK_LAST = PAVE_LINK_DIV PAVE_ACTIVATIONS(PAVE__ONE),
+    PAVE__REDUCE_LAST = 0 PAVE_REDUCTIONS(PAVE__ONE)
+};
 
 struct pave_device {
     const pave__backend *backend;
@@ -87,10 +91,37 @@ struct pave_plan {
     pave__plan_data data;
 };
 
-/* One operation ready to run: the caller's tensors by the plan's places. */
+/* Dimensions of an operation that its space does not hold: a launch for each of their indices. */
+#define PAVE__OUTER_DIMS (PAVE_MAX_RANK - PAVE_BATCH_DIMS - 1)
+
+/* Where an operand of a job begins, and how far in bytes each outer index moves it. */
+typedef struct pave__bound {
+    const pave_buffer *buffer; /* NULL: none */
+    int64_t offset;
+    int64_t outer[PAVE__OUTER_DIMS];
+} pave__bound;
+
+/* A link as its kernels take it; t.offset is in `at`. */
+typedef struct pave__joblink {
+    pave__bound at;
+    pave_abi_link link;
+} pave__joblink;
+
+typedef struct pave__joblayer {
+    pave__bound w;               /* buffer NULL where `weights` is given */
+    const pave_weights *weights;
+    pave__joblink links[PAVE_ABI_LINKS];
+} pave__joblayer;
+
+/* One operation ready to run: the caller's operands by the plan's places. How many layers and links there are is the
+ * problem's to say. */
 typedef struct pave__job {
-    const pave_tensor *x, *y;
-    const pave_layer *layers; /* problem.layer_count of them */
+    pave__bound x, y, unreduced;
+    int64_t outer[PAVE__OUTER_DIMS]; /* extents, 1 where unused */
+    float epsilon;
+    pave__joblink after[PAVE_ABI_LINKS];
+    const pave_abi_group *groups; /* GROUPED: problem.groups of them, tile_base still to be filled; the caller's memory */
+    pave__joblayer layers[PAVE_MAX_LAYERS];
 } pave__job;
 
 /* Counting. */

@@ -10,20 +10,36 @@
 extern "C" {
 #endif
 
-typedef enum pave_op { PAVE_OP_LINEAR = 1, PAVE_OP_REDUCE = 2, PAVE_OP_MLP = 3 } pave_op;
+typedef enum pave_op {
+    PAVE_OP_LINEAR = 1,
+    PAVE_OP_REDUCE = 2,
+    PAVE_OP_MLP = 3,
+    PAVE_OP_MATMUL = 4,
+    PAVE_OP_GROUPED = 5,
+    PAVE_OP_MAP = 6 /* and copies */
+} pave_op;
 
-/* A problem by its shape alone, for planning where there are no tensors. Zero means the default. */
+/* A problem by its shape alone, for planning where there are no tensors, which are then contiguous. Zero means the
+ * default. */
 typedef struct pave_problem_params {
     size_t size;
     pave_op op;
-    int64_t m, k;                      /* rows and width of x; for a reduction, k is the row's length */
-    const int64_t *widths;             /* layer_count outputs' widths; unused by a reduction */
-    size_t layer_count;                /* LINEAR: 1 */
+    int64_t m, k;         /* rows and width of x; for a reduction and a map, k is the row's length */
+    const int64_t *widths; /* layer_count outputs' widths; unused by a reduction and a map */
+    size_t layer_count;    /* all but MLP: 1 */
+    int64_t batch;         /* MATMUL: matrices; 0: 1 */
+    int32_t shared_b;      /* MATMUL, nonzero: one b for the whole batch */
+    int32_t transpose_a;   /* MATMUL, GROUPED */
+    int32_t transpose_b;
+    const int64_t *group_rows; /* GROUPED: each group's m, in place of m; all have the same n and k */
+    size_t group_count;
+    int32_t across;                    /* REDUCE, nonzero: along the axis before the last: x is [k, m] */
     pave_dtype x_type, w_type, y_type; /* 0: PAVE_F32 */
-    int32_t no_bias;                   /* nonzero: without a bias */
+    int32_t no_bias;                   /* nonzero: without a bias; MATMUL never has one */
     int32_t weights_packed;            /* nonzero: W is a pave_weights, packed before */
     const pave_link_op *activations;   /* layer_count of them, or NULL for none */
     pave_reduction reduction;
+    int64_t window;
     pave_precision precision;
     const char *kernel; /* as PAVE_KERNEL: forced rows, comma separated; NULL: the environment's, if any */
 } pave_problem_params;
@@ -38,6 +54,11 @@ PAVE_API pave_status pave_plan_linear(pave_context *context, const pave_linear_p
 PAVE_API pave_status pave_plan_reduce(pave_context *context, const pave_reduce_params *params,
                                       pave_plan **plan);
 PAVE_API pave_status pave_plan_mlp(pave_context *context, const pave_mlp_params *params, pave_plan **plan);
+PAVE_API pave_status pave_plan_matmul(pave_context *context, const pave_matmul_params *params,
+                                      pave_plan **plan);
+PAVE_API pave_status pave_plan_grouped(pave_context *context, const pave_grouped_params *params,
+                                       pave_plan **plan);
+PAVE_API pave_status pave_plan_map(pave_context *context, const pave_map_params *params, pave_plan **plan);
 PAVE_API void pave_plan_destroy(pave_plan **plan);
 
 typedef enum pave_plan_format { PAVE_PLAN_TEXT = 0, PAVE_PLAN_JSON = 1 } pave_plan_format;
@@ -55,9 +76,9 @@ PAVE_API const char *pave_plan_step_kernel(const pave_plan *plan, size_t step);
 /* What a kernel row covers, for tests and tools that force each in turn (PAVE_KERNEL=name). */
 typedef struct pave_kernel_info {
     size_t size;
-    const char *name, *family, *backend; /* family: "gemm", "reduce", "join", "pack", "peak" */
+    const char *name, *family, *backend; /* family: "gemm", "reduce", "join", "normalize", "map", "peak" */
     pave_path path;
-    int32_t bm, bn, bk;       /* its tile; a reduction's rows and columns a pass */
+    int32_t bm, bn, bk;       /* its tile; rows a block of what works on rows */
     pave_dtype in_type;       /* 0: any */
     pave_precision precision; /* the strongest promise it keeps for in_type operands */
 } pave_kernel_info;

@@ -3,6 +3,7 @@
  * launch structs' sizes are checked where abi.h is included. */
 #include "kernels/gemm/gemm_mma.cu"
 #include "kernels/gemm/gemm_simt.cu"
-#include "kernels/pack/pack.cu"
+#include "kernels/map/map.cu"
 #include "kernels/peak/peak.cu"
+#include "kernels/reduce/normalize.cu"
 #include "kernels/reduce/reduce.cu"

@@ -2,8 +2,8 @@
  * The table of activations: one row gives the formula for every language, and the constants of its error
  * bound to planner and tests. Adding an activation is adding a row here and its number in pave_link_op.
  *
- * PAVE_ACTIVATIONS(X): X(ENUM, name, expr, lipschitz, rel, arg)
- *   ENUM  suffix of PAVE_LINK_…; name as the command line spells it
+ * PAVE_ACTIVATIONS(X): X(ENUM, name, formula, expr, lipschitz, rel, arg), in pave_link_op's order from RELU on
+ *   ENUM  suffix of PAVE_LINK_…; name as the command line spells it; formula for documents
  *   expr  of v and the link's scalars a, b, in the words below; used for float (CUDA, OpenCL scalars), for
  *         OpenCL vectors and for the host's double. Comparisons put the constant last so that NaN survives.
  *   lipschitz  bound on |f'|; "A" in it stands for max(1, |a|)
@@ -21,27 +21,27 @@
 #define PV_SOFTPLUS(v) (((v) < PV_C(0.0f) ? PV_C(0.0f) : (v)) + PV_LOG1P(PV_EXP(-PV_ABS(v))))
 
 #define PAVE_ACTIVATIONS(X)                                                                                  \
-    X(RELU, relu, (v < PV_C(0.0f) ? PV_C(0.0f) : v), 1, 0, 0)                                                \
-    X(LEAKY_RELU, leaky_relu, (v < PV_C(0.0f) ? a * v : v), A, 1, 0)                                         \
-    X(SIGMOID, sigmoid, PV_SIGMOID(v), 0.25, 13, 0)                               \
-    X(TANH, tanh, PV_TANH(v), 1, 10, 0)                                                                      \
-    X(GELU_ERF, gelu_erf, (PV_C(0.5f) * v * (PV_C(1.0f) + PV_ERF(v * PV_C(0.70710678118654752f)))), 1.1290,  \
+    X(RELU, relu, "max(v, 0)", (v < PV_C(0.0f) ? PV_C(0.0f) : v), 1, 0, 0)                                                \
+    X(LEAKY_RELU, leaky_relu, "v < 0 ? a v : v", (v < PV_C(0.0f) ? a * v : v), A, 1, 0)                                         \
+    X(SIGMOID, sigmoid, "1 / (1 + exp(-v))", PV_SIGMOID(v), 0.25, 13, 0)                               \
+    X(TANH, tanh, "tanh v", PV_TANH(v), 1, 10, 0)                                                                      \
+    X(GELU_ERF, gelu_erf, "v (1 + erf(v / sqrt 2)) / 2", (PV_C(0.5f) * v * (PV_C(1.0f) + PV_ERF(v * PV_C(0.70710678118654752f)))), 1.1290,  \
       4, 20)                                                                                                 \
-    X(GELU_TANH, gelu_tanh,                                                                                  \
+    X(GELU_TANH, gelu_tanh, "v (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3))) / 2",                                                                                  \
       (PV_C(0.5f) * v *                                                                                      \
        (PV_C(1.0f) +                                                                                         \
         PV_TANH(PV_C(0.79788456080286536f) * (v + PV_C(0.044715f) * v * v * v)))),                           \
       1.1290, 4, 12)                                                                                         \
-    X(SILU, silu, (v * PV_SIGMOID(v)), 1.0999, 14, 0)                                            \
-    X(MISH, mish, (v * PV_TANH(PV_SOFTPLUS(v))), 1.0885, 24, 0)                                              \
-    X(CLAMP, clamp, (v < a ? a : (v > b ? b : v)), 1, 0, 0)                                                  \
-    X(HARDSWISH, hardswish,                                                                                  \
+    X(SILU, silu, "v / (1 + exp(-v))", (v * PV_SIGMOID(v)), 1.0999, 14, 0)                                            \
+    X(MISH, mish, "v tanh(softplus v)", (v * PV_TANH(PV_SOFTPLUS(v))), 1.0885, 24, 0)                                              \
+    X(CLAMP, clamp, "min(max(v, a), b)", (v < a ? a : (v > b ? b : v)), 1, 0, 0)                                                  \
+    X(HARDSWISH, hardswish, "v clamp(v + 3, 0, 6) / 6",                                                                                  \
       (v * ((v + PV_C(3.0f)) < PV_C(0.0f)                                                                    \
                 ? PV_C(0.0f)                                                                                 \
                 : ((v + PV_C(3.0f)) > PV_C(6.0f) ? PV_C(6.0f) : (v + PV_C(3.0f)))) /                         \
        PV_C(6.0f)),                                                                                          \
       1.5, 8, 6)                                                                                             \
-    X(SOFTPLUS, softplus, PV_SOFTPLUS(v), 1, 14, 0)                                                          \
-    X(ELU, elu, (v < PV_C(0.0f) ? a * PV_EXPM1(v) : v), A, 8, 0)
+    X(SOFTPLUS, softplus, "max(v, 0) + log(1 + exp(-abs v))", PV_SOFTPLUS(v), 1, 14, 0)                                                          \
+    X(ELU, elu, "v < 0 ? a (exp(v) - 1) : v", (v < PV_C(0.0f) ? a * PV_EXPM1(v) : v), A, 8, 0)
 
 #endif

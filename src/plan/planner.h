@@ -15,43 +15,65 @@ typedef struct pave__plink {
     uint8_t op, operand, type, reserved;
 } pave__plink;
 
-/* One y = links(x · Wᵀ): its own width; its K is the previous layer's width. Bias is links[0]. */
+/* How a caller's operand lies: strides in elements over the problem's space (an extent of 1 has stride 0). */
+typedef struct pave__operand {
+    int64_t row, col;
+    int64_t batch[PAVE_BATCH_DIMS];
+    uint32_t align; /* largest power of two (<= 256) dividing its base offset and, in bytes, every stride other than a
+                       unit one */
+    uint8_t type;   /* PAVE_T_* */
+    uint8_t packed; /* it is a pave_weights: any form is made once and costs nothing here */
+    uint8_t reserved[2];
+} pave__operand;
+
+/* One y = links(x · Wᵀ): its own width; its K is the previous layer's width. α, β·C and a bias come first among the
+ * links. */
 typedef struct pave__player {
-    int64_t n, ldw;
-    uint32_t w_align; /* largest power of two (<= 256) dividing W's base offset and row stride in bytes */
-    uint8_t w_type;   /* PAVE_T_* */
-    uint8_t w_packed; /* W is a pave_weights: any form is made once and costs nothing here */
+    int64_t n;
+    pave__operand w; /* rows n, columns k */
     uint8_t link_count;
-    uint8_t reserved;
+    uint8_t reserved[7];
     pave__plink links[PAVE_ABI_LINKS];
 } pave__player;
 
-/* Zero the whole struct first: it is hashed and compared as bytes up to the last layer. */
+/* Zero the whole struct first: it is hashed and compared as bytes up to the last layer.
+ *
+ * The space is batch[0] × batch[1] × batch[2] × m rows; a chain's layers have columns of their own. REDUCE: x is [m, k] and
+ * its result [m], or [m, k] where wide. MAP: [m, k] both.
+ * With a window, a chain's closing reduction works on another space: batch {batch[1], batch[2], m}, rows n / window,
+ * columns window; batch[0] is 1, and y's operand is over that space. */
 typedef struct pave__problem {
-    int64_t m, k, ldx, ldy; /* REDUCE: x is [m, k]; ldy is y's element stride where y is a vector */
-    uint32_t x_align, y_align;
-    uint8_t op;             /* pave_op */
-    uint8_t x_type, y_type; /* PAVE_T_* */
-    uint8_t precision;      /* pave_precision */
-    uint8_t reduction;      /* pave_reduction, last */
-    uint8_t layer_count;    /* 0 for REDUCE */
-    uint8_t reserved[2];
+    int64_t batch[PAVE_BATCH_DIMS];
+    int64_t m, k;
+    int64_t window;     /* 0: whole rows */
+    int64_t groups;     /* GROUPED: how many; m is the rows of all, k and the layer's n the largest */
+    int64_t group_rows; /* GROUPED: the most rows of one */
+    pave__operand x, y, unreduced; /* unreduced.type NONE: not wanted */
+    uint8_t op;                    /* pave_op */
+    uint8_t precision;             /* pave_precision */
+    uint8_t reduction;             /* pave_reduction, last */
+    uint8_t layer_count;           /* 0 for REDUCE and MAP */
+    uint8_t after_count;           /* links on what the reduction gives; MAP: the links */
+    uint8_t reserved[3];
+    pave__plink after[PAVE_ABI_LINKS];
     pave__player layers[PAVE_MAX_LAYERS];
 } pave__problem;
 
 /* Where a step's operand lies. */
 typedef enum pave__place {
     PAVE__AT_NONE,
-    PAVE__AT_X,        /* the caller's x */
-    PAVE__AT_W,        /* the caller's W of the step's layer */
-    PAVE__AT_PACKED,   /* that layer's pave_weights in the form {type, ld} */
-    PAVE__AT_Y,        /* the caller's y */
-    PAVE__AT_WORKSPACE /* scratch at `offset` */
+    PAVE__AT_X,         /* the caller's x */
+    PAVE__AT_W,         /* the caller's W of the step's layer */
+    PAVE__AT_PACKED,    /* that layer's pave_weights in the form {type, ld} */
+    PAVE__AT_Y,         /* the caller's y */
+    PAVE__AT_UNREDUCED, /* the caller's unreduced */
+    PAVE__AT_WORKSPACE  /* scratch at `offset` */
 } pave__place;
 
 typedef struct pave__ref {
-    int64_t offset; /* bytes, of AT_WORKSPACE; a multiple of 256 */
-    int64_t ld;     /* row stride in elements (states for partials); y of a reduction: element stride */
+    int64_t offset;   /* bytes, of AT_WORKSPACE; a multiple of 256 */
+    int64_t row, col; /* strides in elements, over the step's space; states have none */
+    int64_t batch[PAVE_BATCH_DIMS];
     uint8_t place, type;
 } pave__ref;
 
@@ -74,20 +96,26 @@ typedef struct pave__prediction {
     pave__bound bound;
 } pave__prediction;
 
-/* One launch. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none. reduce: in0, out. join: in0
- * = states, out. pack: in0, out. m, n, k are the launch's own: reduce and join m = rows, n = columns; pack m
- * × k into width n. `layer` says whose W and links, use_links whether that layer's chain is applied in this
- * launch. */
+/* Which links a step applies. */
+typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LINKS } pave__chain_of;
+
+/* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
+ * its columns k. reduce: in0, out, or partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of
+ * k columns, a map's out n wide. reduce and join: m rows of n columns. `layer` says whose W. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;
-    int32_t use_links;
-    int64_t m, n, k, slots;
+    int32_t links; /* pave__chain_of */
+    int64_t batch[PAVE_BATCH_DIMS];
+    int64_t m, n, k;
+    int64_t slots, slice; /* states a row, 0: none; columns a state */
     pave__ref in0, in1, out, partial;
     uint32_t grid[3], block[3], shared_bytes;
     int32_t reduction;
     int32_t group_m;
-    uint32_t link_mask; /* bit per pave_link_op that the step's chain uses */
+    int64_t groups;
+    int64_t table_offset; /* of the groups' table in the workspace, groups * sizeof(pave_abi_group) bytes */
+    uint32_t link_mask;   /* bit per pave_link_op that the step's chain uses */
     pave__prediction predicted;
 } pave__step;
 
@@ -106,8 +134,10 @@ typedef enum pave__why {
     PAVE__WHY_ALLOC,      /* scratch larger than the device's largest allocation: have < need bytes */
     PAVE__WHY_FILLED, /* the default tile reaches `have` of the sustained peak, over `need`: the grid stays */
     PAVE__WHY_BACKEND, /* belongs to another backend */
-    PAVE__WHY_PACK,    /* needs an operand packed, and no pack kernel can run here */
-    PAVE__WHY_GRID     /* more blocks than a launch can have: have < need */
+    PAVE__WHY_PACK,    /* needs an operand packed, and no map kernel can run here */
+    PAVE__WHY_GRID,    /* more blocks than a launch can have: have < need */
+    PAVE__WHY_GROUPED, /* needs operands packed, and a group's are taken as they lie */
+    PAVE__WHY_LENGTH   /* an index past 31 bits: have < need */
 } pave__why;
 
 typedef struct pave__refusal {
@@ -117,7 +147,7 @@ typedef struct pave__refusal {
     double have, need;
 } pave__refusal;
 
-#define PAVE__STEPS_MAX (4 * PAVE_MAX_LAYERS + 2)
+#define PAVE__STEPS_MAX (3 * PAVE_MAX_LAYERS + 3)
 #define PAVE__REFUSALS_MAX 96
 
 typedef struct pave__plan_data {
@@ -146,10 +176,11 @@ int pave__refusal_text(const pave__refusal *refusal, char *text, size_t capacity
 bool pave__row_refused(const pave_device_info *device, pave__backend_id backend, const pave__row *row,
                        pave__refusal *refusal);
 
-/* The launch that packs an m × k matrix into width `width`, outside any plan; false where no row does. The
- * caller fills in the operands. */
+/* The launch that packs an m × k matrix into rows `width` wide, outside any plan; false where no row does. `from` says how
+ * the matrix lies and `to` what it becomes: both go to the step. */
 bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
-                     size_t row_count, int64_t m, int64_t k, int64_t width, pave__step *step);
+                     size_t row_count, int64_t m, int64_t k, int64_t width, const pave__ref *from,
+                     const pave__ref *to, pave__step *step);
 
 /* Writes a plan as snprintf does (text or JSON); returns the whole length or < 0 where memory is short. */
 long pave__plan_text(const pave_device_info *device, const pave__problem *problem,

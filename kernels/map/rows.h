@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The map family's rows: chains of links element by element, and conversion between types and layouts, zero-padding the
+ * width. ACROSS rows turn tiles by way of shared memory, so that x is read along its rows' direction and y written along
+ * its columns'.
+ *
+ * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time
+ * PAVE_MAP_CL_ROWS(X): X(name, kind, layout, rows, cols, threads, source) */
+#ifndef PAVE_KERNELS_MAP_ROWS_H
+#define PAVE_KERNELS_MAP_ROWS_H
+
+#define PAVE_MAP_CUDA_ROWS(X)                    \
+    X(pave_map_rows_any, ROWS, 1, 1024, 256)     \
+    X(pave_map_turn_any, ACROSS, 32, 32, 256)
+
+#define PAVE_MAP_CL_ROWS(X)                             \
+    X(pave_map_cpu_any, CPU, ROWS, 1, 4096, 1, map)     \
+    X(pave_map_turn_cpu_any, CPU, ACROSS, 32, 32, 1, map_turn) \
+    X(pave_map_item_any, GPU, ROWS, 1, 1024, 256, map)  \
+    X(pave_map_turn_item_any, GPU, ACROSS, 32, 32, 256, map_turn)
+
+#endif
