@@ -23,7 +23,7 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
         return snprintf(text, capacity, "needs %.0f threads a block, the device allows %.0f", r->need,
                         r->have);
     case PAVE__WHY_FUSE:
-        return snprintf(text, capacity, "cannot do the reduction where its values would lie");
+        return snprintf(text, capacity, "cannot close the chain as it is asked for");
     case PAVE__WHY_FORCED:
         return snprintf(text, capacity, "is not the row that PAVE_KERNEL names for its family");
     case PAVE__WHY_SLOWER:
