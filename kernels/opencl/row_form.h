@@ -5,12 +5,29 @@
 #define PAVE_KERNELS_OPENCL_ROW_FORM_H
 
 #include "prelude.h"
+#include "row_state.h"
 #include "walk.h"
 
 /* softmax: exp(v - a) * b; log_softmax: v - a - b; normalize: (v - a) * b. */
 typedef struct pv_form {
     float a, b;
 } pv_form;
+
+/* Sum of every `step`-th column's squared distance from the mean, from column `from` on. */
+static inline float pv_fold_squares(float mean, __global const char *x, int type, long first, long col, long from, long to,
+                                    long step) {
+    float s = 0.0f;
+    while (from < to) {
+        long end = min(from + PV_RUN * step, to);
+        float t = 0.0f;
+        for (; from < end; from += step) {
+            float d = pv_load1(x, type, first + from * col) - mean;
+            t = fma(d, d, t);
+        }
+        s += t;
+    }
+    return s;
+}
 
 /* Of logsumexp's state. */
 static inline pv_form pv_form_exp(int reduce, float2 s) {

@@ -18,18 +18,12 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         long row = i % args.rows, b[PAVE_BATCH_DIMS];
         pv_unflatten(i / args.rows, args.batch, b);
         const long from = pv_batch_offset(&args.x, b) + row * args.x.row, to = pv_batch_offset(&args.y, b) + row * args.y.row;
-        float2 s = pave_state_begin(fold);
-        for (long c = item; c < args.cols; c += PAVE_THREADS)
-            s = pave_state_fold(fold, s, pv_load1(x, args.x_type, from + c * args.x.col), 0);
+        float2 s = pv_fold_columns(fold, x, args.x_type, from, args.x.col, item, args.cols, PAVE_THREADS);
         s = pv_tree(fold, states, s);
         pv_form form = pv_form_exp(args.reduce, s);
         if (of_mean) {
             float mean = s.x / (float)args.cols;
-            s = pave_state_begin(2);
-            for (long c = item; c < args.cols; c += PAVE_THREADS) {
-                float d = pv_load1(x, args.x_type, from + c * args.x.col) - mean;
-                s.x = fma(d, d, s.x);
-            }
+            s.x = pv_fold_squares(mean, x, args.x_type, from, args.x.col, item, args.cols, PAVE_THREADS);
             form = pv_form_mean(mean, pv_tree(2, states, s).x, (float)args.cols, args.epsilon);
         }
         for (long c = (long)item * PV_W; c < args.cols; c += PAVE_THREADS * PV_W) {

@@ -8,15 +8,10 @@
 
 static inline pv_form pv_row_form(const pave_abi_rows *args, __global const char *x, long from) {
     const int of_mean = args->reduce == PV_NORMALIZE, fold = of_mean ? 2 : 1;
-    float2 s = pave_state_begin(fold);
-    for (long c = 0; c < args->cols; c++)
-        s = pave_state_fold(fold, s, pv_load1(x, args->x_type, from + c * args->x.col), 0);
+    float2 s = pv_fold_columns(fold, x, args->x_type, from, args->x.col, 0, args->cols, 1);
     if (!of_mean) return pv_form_exp(args->reduce, s);
-    float mean = s.x / (float)args->cols, squares = 0.0f;
-    for (long c = 0; c < args->cols; c++) {
-        float d = pv_load1(x, args->x_type, from + c * args->x.col) - mean;
-        squares = fma(d, d, squares);
-    }
+    float mean = s.x / (float)args->cols;
+    float squares = pv_fold_squares(mean, x, args->x_type, from, args->x.col, 0, args->cols, 1);
     return pv_form_mean(mean, squares, (float)args->cols, args->epsilon);
 }
 

@@ -17,9 +17,7 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         long slot = i % slots, row = i / slots % args.rows, b[PAVE_BATCH_DIMS];
         pv_unflatten(i / slots / args.rows, args.batch, b);
         long from = pv_batch_offset(&args.x, b) + row * args.x.row, to = min(slot * slice + slice, args.cols);
-        float2 s = pave_state_begin(args.reduce);
-        for (long c = slot * slice + item; c < to; c += PAVE_THREADS)
-            s = pave_state_fold(args.reduce, s, pv_load1(x, args.x_type, from + c * args.x.col), (int)c);
+        float2 s = pv_fold_columns(args.reduce, x, args.x_type, from, args.x.col, slot * slice + item, to, PAVE_THREADS);
         s = pv_tree(args.reduce, states, s);
         if (item == 0 && args.slots > 0)
             vstore2(s, i, (__global float *)y);

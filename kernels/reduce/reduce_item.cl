@@ -18,9 +18,7 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         if (row >= args.rows) continue;
         pv_unflatten(matrix, args.batch, b);
         long from = pv_batch_offset(&args.x, b) + row * args.x.row, to = min(slot * slice + slice, args.cols);
-        float2 s = pave_state_begin(args.reduce);
-        for (long c = slot * slice; c < to; c++)
-            s = pave_state_fold(args.reduce, s, pv_load1(x, args.x_type, from + c * args.x.col), (int)c);
+        float2 s = pv_fold_columns(args.reduce, x, args.x_type, from, args.x.col, slot * slice, to, 1);
         if (args.slots > 0)
             vstore2(s, (matrix * args.rows + row) * slots + slot, (__global float *)y);
         else
