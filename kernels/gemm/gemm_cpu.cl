@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each
- * PAVE_BK of k it transposes its columns' share of B into panels [k][two vectors] in local memory, which is
+ * PAVE_BK of k it brings its columns' share of B into panels [k][two vectors] in local memory, which is
  * plain cached memory on a CPU; then PAVE_WM rows of A at a time are copied beside it (converted to float,
  * free of strides that alias) and meet every panel in registers. Sums leave the registers every PV_FOLD of k,
- * which shortens the chains of rounding. Few rows do not pay for a transposition: they are dot products along
- * k. Any alignment of whole elements. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats.
+ * which shortens the chains of rounding. Few rows do not pay for a transposition: where k is contiguous they
+ * are dot products along it. Any strides, any alignment of whole elements; vectors run along whichever side of an
+ * operand is contiguous. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats.
  */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
@@ -67,25 +68,24 @@ static inline void pv_micro(__local float *c, __local const float *x, __local co
 #undef PV_KEEP
 }
 
-/* Four rows by four k of B to a panel's four k by four columns. */
-static inline void pv_turn(__local float *to, float4 r0, float4 r1, float4 r2, float4 r3) {
+/* Four rows, or columns, of four each to local memory the other way round, lines `ld` floats apart. */
+PV_INLINE void pv_turn(__local float *to, const int ld, float4 r0, float4 r1, float4 r2, float4 r3) {
     float4 a = (float4)(r0.s0, r1.s0, r0.s1, r1.s1), b = (float4)(r2.s0, r3.s0, r2.s1, r3.s1);
     float4 c = (float4)(r0.s2, r1.s2, r0.s3, r1.s3), d = (float4)(r2.s2, r3.s2, r2.s3, r3.s3);
     vstore4((float4)(a.lo, b.lo), 0, to);
-    vstore4((float4)(a.hi, b.hi), 0, to + PV_NR);
-    vstore4((float4)(c.lo, d.lo), 0, to + 2 * PV_NR);
-    vstore4((float4)(c.hi, d.hi), 0, to + 3 * PV_NR);
+    vstore4((float4)(a.hi, b.hi), 0, to + ld);
+    vstore4((float4)(c.lo, d.lo), 0, to + 2 * ld);
+    vstore4((float4)(c.hi, d.hi), 0, to + 3 * ld);
 }
 
 /* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel.
  * Sixteen k at a time by the caller: a cache line of each row is used up before the next is asked for. */
-static inline void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0,
-                                int k1) {
+PV_INLINE void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0, int k1) {
     long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
     int k = k0;
     PV_ROLLED
     for (; k + 4 <= k1; k += 4)
-        pv_turn(to + k * PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
+        pv_turn(to + k * PV_NR, PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
                 pv_load4(from, PAVE_B_TYPE, r2 + k), pv_load4(from, PAVE_B_TYPE, r3 + k));
     PV_ROLLED
     for (; k < k1; k++)
@@ -94,9 +94,8 @@ static inline void pv_pack_quad(__local float *to, __global const char *from, lo
                 0, to + k * PV_NR);
 }
 
-#define PV_WIDTH(type) ((type) == PAVE_T_F16 || (type) == PAVE_T_BF16 ? 2 : 4)
-
-static inline void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
+/* `count` of k of a tile's columns of B, from `b` on, where k is contiguous. */
+PV_INLINE void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
     for (int n = 0; n < cols; n += PV_NR) {
         for (int k = 0; k < count; k += 16)
             for (int q = n; q < n + PV_NR; q += 4) {
@@ -107,8 +106,25 @@ static inline void pv_pack_b(__local float *panels, __global const char *b, long
     }
 }
 
-/* PAVE_WM rows of A, the last one again where there are fewer. */
-static inline void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
+/* The same where it is not: vectors of columns. */
+PV_INLINE void pv_copy_b(__local float *panels, __global const char *b, const pv_job *job, int count) {
+    int whole = job->b_row == 1 ? job->cols / PV_W * PV_W : 0;
+    int end = (job->cols + PV_NR - 1) / PV_NR * PV_NR;
+    for (int k = 0; k < count; k++, b += job->b_col * PV_WIDTH(PAVE_B_TYPE)) {
+        __local float *to = panels + k * PV_NR;
+        int n = 0;
+        PV_ROLLED
+        for (; n < whole; n += PV_W)
+            PV_VSTORE(pv_load(b, PAVE_B_TYPE, n), 0, to + n / PV_NR * (PV_NR * PAVE_BK) + n % PV_NR);
+        PV_ROLLED
+        for (; n < end; n++)
+            to[n / PV_NR * (PV_NR * PAVE_BK) + n % PV_NR] =
+                n < job->cols ? pv_load1(b, PAVE_B_TYPE, n * job->b_row) : 0.0f;
+    }
+}
+
+/* PAVE_WM rows of A, the last one again where there are fewer, where k is contiguous. */
+PV_INLINE void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
     for (int r = 0; r < PAVE_WM; r++) {
         long from = min(r, rows - 1) * lda;
         int k = 0;
@@ -119,16 +135,41 @@ static inline void pv_pack_a(__local float *to, __global const char *a, long lda
     }
 }
 
+/* The same where it is not: four rows by four k at a time where rows are contiguous. */
+PV_INLINE void pv_turn_a(__local float *to, __global const char *a, long row, long col, int rows, int count) {
+    for (int k = 0; k < count; k += 4)
+        for (int r = 0; r < PAVE_WM; r += 4) {
+            __local float *at = to + r * PAVE_BK + k;
+            long from = r * row + k * col;
+            if (row == 1 && r + 4 <= rows && k + 4 <= count) {
+                pv_turn(at, PAVE_BK, pv_load4(a, PAVE_A_TYPE, from), pv_load4(a, PAVE_A_TYPE, from + col),
+                        pv_load4(a, PAVE_A_TYPE, from + 2 * col), pv_load4(a, PAVE_A_TYPE, from + 3 * col));
+            } else {
+                PV_ROLLED
+                for (int i = 0; i < 16; i++)
+                    if (k + i % 4 < count)
+                        at[i / 4 * PAVE_BK + i % 4] =
+                            pv_load1(a, PAVE_A_TYPE, min(r + i / 4, rows - 1) * row + (k + i % 4) * col);
+            }
+        }
+}
+
 /* The whole tile's sums over k by panels. */
-static inline void pv_by_panels(__local float *c, __local float *panels, __local float *strip,
-                                __global const char *a, long lda, int rows, __global const char *b, long ldb,
-                                int cols, long depth) {
-    for (long k0 = 0; k0 < depth; k0 += PAVE_BK) {
-        int count = (int)min(depth - k0, (long)PAVE_BK);
-        pv_pack_b(panels, b + k0 * PV_WIDTH(PAVE_B_TYPE), ldb, cols, count);
-        for (int r = 0; r < rows; r += PAVE_WM) {
-            pv_pack_a(strip, a + (r * lda + k0) * PV_WIDTH(PAVE_A_TYPE), lda, rows - r, count);
-            for (int n = 0; n < cols; n += PV_NR)
+PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local float *strip, const pv_job *job) {
+    for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
+        int count = (int)min(job->k - k0, (long)PAVE_BK);
+        __global const char *b = job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE);
+        if (job->b_col == 1)
+            pv_pack_b(panels, b, job->b_row, job->cols, count);
+        else
+            pv_copy_b(panels, b, job, count);
+        for (int r = 0; r < job->rows; r += PAVE_WM) {
+            __global const char *a = job->a + (r * job->a_row + k0 * job->a_col) * PV_WIDTH(PAVE_A_TYPE);
+            if (job->a_col == 1)
+                pv_pack_a(strip, a, job->a_row, job->rows - r, count);
+            else
+                pv_turn_a(strip, a, job->a_row, job->a_col, job->rows - r, count);
+            for (int n = 0; n < job->cols; n += PV_NR)
                 for (int k = 0; k < count; k += PV_FOLD)
                     for (int s = 0; s < PAVE_WM; s += PV_MR)
                         pv_micro(c + (r + s) * PAVE_BN + n, strip + s * PAVE_BK + k,
@@ -179,16 +220,20 @@ static inline void pv_dots(__local float *c, __global const char *a, long lda, i
     }
 }
 
-static inline void pv_by_dots(__local float *c, __global const char *a, long lda, int rows,
-                              __global const char *b, long ldb, int cols, long depth) {
-    for (int n = 0; n < cols; n += 4)
-        for (int r = 0; r < rows; r += 4)
-            pv_dots(c + r * PAVE_BN + n, a + r * lda * PV_WIDTH(PAVE_A_TYPE), lda, rows - r,
-                    b + n * ldb * PV_WIDTH(PAVE_B_TYPE), ldb, cols - n, depth);
+PV_INLINE void pv_by_dots(__local float *c, const pv_job *job) {
+    for (int n = 0; n < job->cols; n += 4)
+        for (int r = 0; r < job->rows; r += 4)
+            pv_dots(c + r * PAVE_BN + n, job->a + r * job->a_row * PV_WIDTH(PAVE_A_TYPE), job->a_row,
+                    job->rows - r, job->b + n * job->b_row * PV_WIDTH(PAVE_B_TYPE), job->b_row, job->cols - n,
+                    job->k);
 }
 
-/* One state of a finished row of the tile; its lanes from `cols` on are the identity by now. */
-static inline float2 pv_tile_row_state(int reduce, __local const float *c, int cols) {
+/* One state of a finished row of the tile, whose first column is the row's `col`; its lanes from `cols` on are
+ * the identity by now. */
+PV_INLINE float2 pv_tile_row_state(int reduce, __local const float *c, int cols, int col) {
+    if (reduce == 6)
+        return pv_states_join(
+            6, pv_stretch_argmax(c, (cols + PV_W - 1) / PV_W, PV_LANES + (PV_VI)(col), PV_W));
     PV_VT s = PV_C(reduce == 1 ? -FLT_MAX : pv_identity(reduce));
     for (int n = 0; n < cols; n += PV_W) s = pv_vector_fold(reduce, s, PV_VLOAD(0, c + n));
     float2 state = (float2)(pv_lanes_fold(reduce, s), 0.0f);
@@ -200,41 +245,41 @@ static inline float2 pv_tile_row_state(int reduce, __local const float *c, int c
     return state;
 }
 
+/* A row of the tile from sums to values, stored where they are wanted; a reduction's stay in c. */
+PV_INLINE void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __local float *c, int r,
+                             PV_TENSOR_ARGS) {
+    for (int n = 0; n < job->cols; n += PV_W) {
+        int count = min(job->cols - n, PV_W);
+        PV_ROLLED
+        for (int j = count; j < PV_W; j++) c[n + j] = 0.0f;
+        PV_VT v = pv_chain(args->links, args->link_count, job->batch, job->row + r, job->col + n, count,
+                           PV_VLOAD(0, c + n), PV_TENSORS);
+        if (args->y_type != PAVE_T_NONE)
+            pv_store_some(job->y, args->y_type, r * job->y_row + n, count, v);
+        if (args->reduce == 0) continue;
+        PV_VSTORE(v, 0, c + n);
+        PV_ROLLED
+        for (int j = count; j < PV_W; j++) c[n + j] = pv_identity(args->reduce);
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
     const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
-    __global char *p, PV_TENSOR_ARGS) {
+    __global char *p, __global const char *g, PV_TENSOR_ARGS) {
     __local float c[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
     __local float panels[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
     __local float strip[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
-    const long tiles_m = (args.m + PAVE_BM - 1) / PAVE_BM, tiles_n = (args.n + PAVE_BN - 1) / PAVE_BN;
-    for (long i = PV_GROUP; i < tiles_m * tiles_n; i += PV_GROUPS) {
-        long2 at = pv_tile(i, tiles_m, tiles_n, args.group_m);
-        long row0 = at.x * PAVE_BM, col0 = at.y * PAVE_BN;
-        int rows = (int)min(args.m - row0, (long)PAVE_BM), cols = (int)min(args.n - col0, (long)PAVE_BN);
-        __global const char *from_a = a + args.a_offset + row0 * args.lda * PV_WIDTH(PAVE_A_TYPE);
-        __global const char *from_b = b + args.b_offset + col0 * args.ldb * PV_WIDTH(PAVE_B_TYPE);
-        if (rows <= PV_FEW || args.k == 0)
-            pv_by_dots(c, from_a, args.lda, rows, from_b, args.ldb, cols, args.k);
+    for (long i = PV_GROUP; i < pv_tiles(&args); i += PV_GROUPS) {
+        const pv_job job = pv_take(&args, a, b, y, p, g, i);
+        if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))
+            pv_by_dots(c, &job);
         else
-            pv_by_panels(c, panels, strip, from_a, args.lda, rows, from_b, args.ldb, cols, args.k);
-        for (int r = 0; r < rows; r++) {
-            for (int n = 0; n < cols; n += PV_W) {
-                int count = min(cols - n, PV_W);
-                PV_ROLLED
-                for (int j = count; j < PV_W; j++) c[r * PAVE_BN + n + j] = 0.0f;
-                PV_VT v = pv_chain(args.links, args.link_count, row0 + r, col0 + n, count,
-                                   PV_VLOAD(0, c + r * PAVE_BN + n), PV_TENSORS);
-                if (args.reduce == 0) {
-                    pv_store_some(y + args.y_offset, args.y_type, (row0 + r) * args.ldy + col0 + n, count, v);
-                } else {
-                    PV_VSTORE(v, 0, c + r * PAVE_BN + n);
-                    PV_ROLLED
-                    for (int j = count; j < PV_W; j++) c[r * PAVE_BN + n + j] = pv_identity(args.reduce);
-                }
-            }
+            pv_by_panels(c, panels, strip, &job);
+        for (int r = 0; r < job.rows; r++) {
+            pv_finish_row(&args, &job, c + r * PAVE_BN, r, PV_TENSORS);
             if (args.reduce != 0)
-                vstore2(pv_tile_row_state(args.reduce, c + r * PAVE_BN, cols), (row0 + r) * args.slots + at.y,
-                        (__global float *)(p + args.p_offset));
+                vstore2(pv_tile_row_state(args.reduce, c + r * PAVE_BN, job.cols, (int)job.col),
+                        r * args.slots, job.p);
         }
     }
 }

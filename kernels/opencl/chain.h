@@ -8,25 +8,18 @@
 #include "links.h"
 
 /* The numbers of pave_link_op. */
-#define PV_OP_ADD 1
-#define PV_OP_SUB 2
-#define PV_OP_MUL 3
-#define PV_OP_DIV 4
-#define PV_OP_RELU 5
-#define PV_OP_LEAKY_RELU 6
-#define PV_OP_SIGMOID 7
-#define PV_OP_TANH 8
-#define PV_OP_GELU_ERF 9
-#define PV_OP_GELU_TANH 10
-#define PV_OP_SILU 11
-#define PV_OP_MISH 12
-#define PV_OP_CLAMP 13
-#define PV_OP_HARDSWISH 14
-#define PV_OP_SOFTPLUS 15
-#define PV_OP_ELU 16
+enum pv_op {
+    PV_OP_ADD = 1,
+    PV_OP_SUB,
+    PV_OP_MUL,
+    PV_OP_DIV,
+#define PV_OP(ENUM, NAME, FORMULA, EXPR, LIPSCHITZ, REL, ARG) PV_OP_##ENUM,
+    PAVE_ACTIVATIONS(PV_OP)
+#undef PV_OP
+};
 
 #define PV_USES(op) (((PAVE_LINK_MASK >> (op)) & 1u) != 0u)
-#define PV_BINARY_MASK 0x1eu
+#define PV_BINARY_MASK ((2u << PV_OP_DIV) - (1u << PV_OP_ADD))
 
 /* Kernel arguments t0 … t9, as declared and as gathered for the chain. */
 #define PV_TENSOR_ARGS                                                                                      \
@@ -49,33 +42,32 @@ static inline __global const char *pv_pick(int i, PV_TENSOR_ARGS) {
 }
 
 /* t of a binary link. */
-static inline PV_VT pv_operand(const pave_abi_link *link, __global const char *tensor, long row, long col,
-                               int count) {
+static inline PV_VT pv_operand(const pave_abi_link *link, __global const char *tensor, const long *batch,
+                               long row, long col, int count) {
+    const pave_abi_view *t = &link->t;
     if (link->operand == PAVE_OPERAND_SCALAR) return PV_C(link->a);
-    tensor += link->offset;
-    if (link->operand == PAVE_OPERAND_COLUMN)
-        return PV_C(link->a * pv_load1(tensor, link->type, row * link->ld));
-    int by_row = link->operand == PAVE_OPERAND_ROW;
-    long first = by_row ? col * link->ld : row * link->ld + col;
-    return PV_C(link->a) * pv_load_some(tensor, link->type, first, by_row ? link->ld : 1, count, 0.0f);
+    tensor += t->offset;
+    long first = pv_batch_offset(t, batch) + row * t->row + col * t->col;
+    if (link->operand == PAVE_OPERAND_COLUMN) return PV_C(link->a * pv_load1(tensor, link->type, first));
+    return PV_C(link->a) * pv_load_some(tensor, link->type, first, t->col, count, 0.0f);
 }
 
 static inline PV_VT pv_activation(int op, PV_VT v, PV_VT a, PV_VT b) {
-#define PV_ACTIVATION(ENUM, NAME, EXPR, LIPSCHITZ, REL, ARG) \
+#define PV_ACTIVATION(ENUM, NAME, FORMULA, EXPR, LIPSCHITZ, REL, ARG) \
     if (PV_USES(PV_OP_##ENUM) && op == PV_OP_##ENUM) return EXPR;
     PAVE_ACTIVATIONS(PV_ACTIVATION)
 #undef PV_ACTIVATION
     return v;
 }
 
-/* Lanes past `count` read nothing and hold nothing of use. */
-static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, long row, long col, int count,
-                             PV_VT v, PV_TENSOR_ARGS) {
+/* Of the matrix at batch[3], from (row, col) on; count >= 1. Lanes past `count` read nothing and hold nothing of use. */
+static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, const long *batch, long row,
+                             long col, int count, PV_VT v, PV_TENSOR_ARGS) {
     for (int i = 0; i < link_count; i++) {
         const pave_abi_link *link = links + i;
         int op = link->op;
         if ((PAVE_LINK_MASK & PV_BINARY_MASK) != 0u && op >= PV_OP_ADD && op <= PV_OP_DIV) {
-            PV_VT t = pv_operand(link, pv_pick(i, PV_TENSORS), row, col, count);
+            PV_VT t = pv_operand(link, pv_pick(i, PV_TENSORS), batch, row, col, count);
             v = op == PV_OP_ADD ? v + t : op == PV_OP_SUB ? v - t : op == PV_OP_MUL ? v * t : v / t;
         } else {
             v = pv_activation(op, v, PV_C(link->a), PV_C(link->b));

@@ -36,6 +36,11 @@
 #define PV_INF INFINITY
 #define PV_NAN NAN
 #define PV_BIG FLT_MAX
+#define PV_FROM_INDEX as_float
+#define PV_TO_INDEX as_int
+
+/* Bytes of an element. */
+#define PV_WIDTH(type) ((type) == PAVE_T_F16 || (type) == PAVE_T_BF16 ? 2 : 4)
 
 /* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time.
  */
@@ -46,8 +51,25 @@
 #endif
 
 /* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
-#define PV_GROUP ((long)get_group_id(1) * (long)get_num_groups(0) + (long)get_group_id(0))
-#define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1))
+#define PV_GROUP                                                                                           \
+    (((long)get_group_id(2) * (long)get_num_groups(1) + (long)get_group_id(1)) * (long)get_num_groups(0) + \
+     (long)get_group_id(0))
+#define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1) * (long)get_num_groups(2))
+
+/* The three batch indices of matrix `index`. */
+static inline void pv_unflatten(long index, const pave_i64 *batch, long *b) {
+    b[0] = b[1] = b[2] = 0;
+    if (index == 0) return;
+    b[2] = index % batch[2];
+    index /= batch[2];
+    b[1] = index % batch[1];
+    b[0] = index / batch[1];
+}
+
+/* Elements from a view's first matrix to the one at b. */
+static inline long pv_batch_offset(const pave_abi_view *v, const long *b) {
+    return b[0] * v->batch[0] + b[1] * v->batch[1] + b[2] * v->batch[2];
+}
 
 /* Some implementations' tanh stops one ulp short of 1, which gelu_tanh would multiply by an infinite v. */
 static inline PV_VT pv_tanh(PV_VT v) {
