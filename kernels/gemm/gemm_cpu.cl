@@ -245,22 +245,24 @@ PV_INLINE float2 pv_tile_row_state(int reduce, __local const float *c, int cols,
     return state;
 }
 
-/* A row of the tile from sums to values, stored where they are wanted; a reduction's stay in c. */
+/* The tile's row r from sums to values, stored where they are wanted and reduced where that is. */
 PV_INLINE void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __local float *c, int r,
                              PV_TENSOR_ARGS) {
-    for (int n = 0; n < job->cols; n += PV_W) {
-        int count = min(job->cols - n, PV_W);
-        PV_ROLLED
-        for (int j = count; j < PV_W; j++) c[n + j] = 0.0f;
+    const int cols = job->cols, end = (cols + PV_W - 1) / PV_W * PV_W, reduce = args->reduce;
+    PV_ROLLED
+    for (int n = cols; n < end; n++) c[n] = 0.0f;
+    for (int n = 0; n < cols; n += PV_W) {
+        int count = min(cols - n, PV_W);
         PV_VT v = pv_chain(args->links, args->link_count, job->batch, job->row + r, job->col + n, count,
                            PV_VLOAD(0, c + n), PV_TENSORS);
         if (args->y_type != PAVE_T_NONE)
             pv_store_some(job->y, args->y_type, r * job->y_row + n, count, v);
-        if (args->reduce == 0) continue;
-        PV_VSTORE(v, 0, c + n);
-        PV_ROLLED
-        for (int j = count; j < PV_W; j++) c[n + j] = pv_identity(args->reduce);
+        if (reduce != 0) PV_VSTORE(v, 0, c + n);
     }
+    if (reduce == 0) return;
+    PV_ROLLED
+    for (int n = cols; n < end; n++) c[n] = pv_identity(reduce);
+    vstore2(pv_tile_row_state(reduce, c, cols, (int)job->col), r * args->slots, job->p);
 }
 
 __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
@@ -275,11 +277,7 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
             pv_by_dots(c, &job);
         else
             pv_by_panels(c, panels, strip, &job);
-        for (int r = 0; r < job.rows; r++) {
+        for (int r = 0; r < job.rows; r++)
             pv_finish_row(&args, &job, c + r * PAVE_BN, r, PV_TENSORS);
-            if (args.reduce != 0)
-                vstore2(pv_tile_row_state(args.reduce, c + r * PAVE_BN, job.cols, (int)job.col),
-                        r * args.slots, job.p);
-        }
     }
 }
