@@ -45,7 +45,7 @@
 /* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time.
  */
 #if PAVE_THREADS == 1
-#define PV_ROLLED _Pragma("unroll 1")
+#define PV_ROLLED _Pragma("clang loop unroll(disable) vectorize(disable)")
 #else
 #define PV_ROLLED
 #endif
