@@ -9,6 +9,7 @@
 #define PAVE_KERNELS_CUDA_EPILOGUE_CUH
 
 #include "kernels/cuda/element.cuh"
+#include "kernels/cuda/raster.cuh"
 #include "kernels/cuda/state.cuh"
 
 #define PAVE_TENSOR_PARAMETERS                                                                      \
@@ -29,22 +30,24 @@ struct tensors {
     }
 };
 
-/* R rows of C consecutive columns: valid[r] of row[r]'s values, from column col on, are inside the matrix.
- * cols_valid is that count for any row that is inside. */
+/* R rows of C consecutive columns of one batch index's matrix: valid[r] of row[r]'s values, from column col on,
+ * are inside. cols_valid is that count for any row that is inside. */
 template <int R, int C> struct patch {
     float v[R][C];
     int64_t row[R];
     int valid[R];
     int64_t col;
     int cols_valid;
+    int batch[PAVE_BATCH_DIMS];
 };
 
+/* The first `count` of C elements that are `step` apart, zero for the rest. */
 template <int C>
 __device__ __forceinline__ void operand_load(const char *p, int type, int64_t step, int count,
                                              float (&t)[C]) {
     if constexpr (C == 4) {
-        if (step == 1) {
-            quad_load(p, type, count, t);
+        if (step == 1 && count >= 4 && quad_aligned(p, type)) {
+            quad_load(p, type, 4, t);
             return;
         }
     }
@@ -52,19 +55,31 @@ __device__ __forceinline__ void operand_load(const char *p, int type, int64_t st
     for (int c = 0; c < C; c++) t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;
 }
 
-/* t of a binary link for row r of the patch. */
+/* t of a binary link at each of the patch's places, before its factor. */
 template <int R, int C>
-__device__ __forceinline__ void operand_values(const pave_abi_link &link, const char *base,
-                                               const patch<R, C> &in, int r, float (&t)[C]) {
-    if (link.operand == PAVE_OPERAND_COLUMN) {
-        float value = in.valid[r] > 0
-                          ? element_load(element_at(base, link.type, in.row[r] * link.ld), link.type)
-                          : 0.0f;
+__device__ __forceinline__ void operand_values(const pave_abi_link &link, const void *tensor,
+                                               const patch<R, C> &x, float (&t)[R][C]) {
+    const char *base = element_at(static_cast<const char *>(tensor) + link.t.offset, link.type,
+                                  batch_offset(link.t, x.batch) + x.col * link.t.col);
+    if (link.operand == PAVE_OPERAND_ROW) {
+        /* The same columns in every row: loaded once. */
+        operand_load<C>(base, link.type, link.t.col, x.cols_valid, t[0]);
 #pragma unroll
-        for (int c = 0; c < C; c++) t[c] = value;
-    } else {
-        operand_load<C>(element_at(base, link.type, in.row[r] * link.ld + in.col), link.type, 1, in.valid[r],
-                        t);
+        for (int r = 1; r < R; r++)
+#pragma unroll
+            for (int c = 0; c < C; c++) t[r][c] = t[0][c];
+        return;
+    }
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        const char *row = element_at(base, link.type, x.row[r] * link.t.row);
+        if (link.operand == PAVE_OPERAND_COLUMN) {
+            const float value = x.valid[r] > 0 ? element_load(row, link.type) : 0.0f;
+#pragma unroll
+            for (int c = 0; c < C; c++) t[r][c] = value;
+        } else {
+            operand_load<C>(row, link.type, link.t.col, x.valid[r], t[r]);
+        }
     }
 }
 
@@ -86,19 +101,8 @@ template <int C> __device__ __forceinline__ void binary_apply(int op, float (&v)
 
 template <int R, int C>
 __device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
-    const char *base = static_cast<const char *>(tensor) + link.offset;
     float t[R][C];
-    if (link.operand == PAVE_OPERAND_ROW) {
-        /* The same columns in every row: loaded once. */
-        operand_load<C>(element_at(base, link.type, x.col * link.ld), link.type, link.ld, x.cols_valid, t[0]);
-#pragma unroll
-        for (int r = 1; r < R; r++)
-#pragma unroll
-            for (int c = 0; c < C; c++) t[r][c] = t[0][c];
-    } else if (link.operand != PAVE_OPERAND_SCALAR) {
-#pragma unroll
-        for (int r = 0; r < R; r++) operand_values<R, C>(link, base, x, r, t[r]);
-    }
+    if (link.operand != PAVE_OPERAND_SCALAR) operand_values<R, C>(link, tensor, x, t);
 #pragma unroll
     for (int r = 0; r < R; r++) {
 #pragma unroll
@@ -109,15 +113,15 @@ __device__ __forceinline__ void binary_link(const pave_abi_link &link, const voi
 
 template <int R, int C>
 __device__ __forceinline__ void activation_link(int op, float a, float b, float (&values)[R][C]) {
-#define PAVE_CASE(ENUM, NAME, EXPR, LIPSCHITZ, REL, ARG)    \
-    case PAVE_LINK_##ENUM: {                                \
-        _Pragma("unroll") for (int r = 0; r < R; r++) {     \
-            _Pragma("unroll") for (int c = 0; c < C; c++) { \
-                const float v = values[r][c];               \
-                values[r][c] = EXPR;                        \
-            }                                               \
-        }                                                   \
-        break;                                              \
+#define PAVE_CASE(ENUM, NAME, FORMULA, EXPR, LIPSCHITZ, REL, ARG) \
+    case PAVE_LINK_##ENUM: {                                      \
+        _Pragma("unroll") for (int r = 0; r < R; r++) {           \
+            _Pragma("unroll") for (int c = 0; c < C; c++) {       \
+                const float v = values[r][c];                     \
+                values[r][c] = EXPR;                              \
+            }                                                     \
+        }                                                         \
+        break;                                                    \
     }
     switch (op) {
         PAVE_ACTIVATIONS(PAVE_CASE)
@@ -139,27 +143,32 @@ __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int coun
 }
 
 /* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
- * of one slice. The whole warp takes part. */
+ * of one slice. y, where it is stored, gets all of them and p one state a row. The whole warp takes part. */
 template <int LANES, int R>
-__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
-                                                int64_t slice, patch<R, 4> &x) {
-    const int64_t columns = args.n - x.col;
+__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const tensors &t,
+                                                const tile_job &job, int64_t slice, patch<R, 4> &x) {
+    const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
-    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < args.m ? x.cols_valid : 0;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
+#pragma unroll
+    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
     chain_apply<R, 4>(args.links, args.link_count, t, x);
+    if (args.y_type != PAVE_T_NONE) {
+#pragma unroll
+        for (int r = 0; r < R; r++)
+            if (x.valid[r] > 0)
+                quad_store(job.y + x.row[r] * job.y_row + x.col * element_bytes(args.y_type), args.y_type,
+                           x.valid[r], x.v[r]);
+    }
+    if (args.reduce == PAVE_REDUCE_NONE) return;
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        if (args.reduce == PAVE_REDUCE_NONE) {
-            if (x.valid[r] > 0)
-                quad_store(y + (x.row[r] * args.ldy + x.col) * element_bytes(args.y_type), args.y_type,
-                           x.valid[r], x.v[r]);
-        } else {
-            float2 s = state_fold<4>(args.reduce, pave_state_begin(args.reduce), x.v[r], x.valid[r]);
-            s = state_merge_lanes<LANES>(args.reduce, s);
-            if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
-                reinterpret_cast<float2 *>(p)[x.row[r] * args.slots + slice] = s;
-        }
+        float2 s = state_fold<4>(args.reduce, pave_state_begin(args.reduce), x.v[r], x.valid[r],
+                                 static_cast<int>(x.col), 1);
+        s = state_merge_lanes<LANES>(args.reduce, s);
+        if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
+            reinterpret_cast<float2 *>(job.p)[x.row[r] * args.slots + slice] = s;
     }
 }
 

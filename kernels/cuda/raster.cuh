@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The order in which a product's tiles are taken: groups of group_m row tiles share all their column tiles
- * before the next group starts, row tile fastest, so that what a wave reads stays in L2. */
+ * Which part of which product a block computes. Tiles are numbered one batch or group after the other; within
+ * one, group_m row tiles share all their column tiles before the next ones start, row tile fastest, so that
+ * what a wave reads stays in L2. The block's first warp finds a tile's place once and leaves it in shared
+ * memory, where it costs the main loop no registers. */
 #ifndef PAVE_KERNELS_CUDA_RASTER_CUH
 #define PAVE_KERNELS_CUDA_RASTER_CUH
 
+#include "kernels/cuda/element.cuh"
 #include <stdint.h>
 
 namespace pave {
@@ -26,12 +29,141 @@ struct tile_grid {
 };
 
 __device__ __forceinline__ int64_t block_index() {
-    return static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
+    return (static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
 }
 
 __device__ __forceinline__ int64_t block_count() {
-    return static_cast<int64_t>(gridDim.x) * gridDim.y;
+    return static_cast<int64_t>(gridDim.x) * gridDim.y * gridDim.z;
 }
+
+/* An operand's share of a tile: from row 0, column 0 of the tile on. Strides are in bytes. */
+struct tile_operand {
+    const char *at;
+    int64_t row, col;
+    int rows; /* that exist, at most the tile's */
+};
+
+/* One tile of one product. Rows count as links and states count them: a group's from its row_base on; y and p
+ * are where row 0, column 0 and slot 0 of that count lie. */
+struct tile_job {
+    tile_operand a, b;
+    char *y, *p;
+    int64_t k, n;
+    int64_t y_row; /* bytes */
+    int64_t row, row_end, col;
+    int batch[PAVE_BATCH_DIMS];
+};
+static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
+
+__device__ __forceinline__ int64_t batch_offset(const pave_abi_view &view,
+                                                const int (&batch)[PAVE_BATCH_DIMS]) {
+    return batch[0] * view.batch[0] + batch[1] * view.batch[1] + batch[2] * view.batch[2];
+}
+
+/* The last group that starts at or before a tile, which is never an empty one. 32 places are probed at a time;
+ * the whole warp takes part. */
+__device__ __forceinline__ int group_find(const pave_abi_group *groups, int count, int64_t tile) {
+    int low = 0;
+    while (count > 1) {
+        const int step = (count + 31) / 32, probe = static_cast<int>(threadIdx.x % 32) * step;
+        const bool before = probe < count && groups[low + probe].tile_base <= tile;
+        const int skipped = (__popc(__ballot_sync(0xffffffffu, before)) - 1) * step;
+        low += skipped;
+        count = count - skipped < step ? count - skipped : step;
+    }
+    return low;
+}
+
+/* A batch index's product in the terms of a group. Its states start at the batch's rows. */
+template <int BYTES>
+__device__ __forceinline__ pave_abi_group batch_problem(const pave_abi_gemm &args, int64_t index,
+                                                        int64_t tiles, int (&batch)[PAVE_BATCH_DIMS]) {
+    int64_t outer = 0;
+    batch[1] = batch[2] = 0;
+    if (index > 0) {
+        outer = index / args.batch[2];
+        batch[2] = static_cast<int>(index % args.batch[2]);
+        batch[1] = static_cast<int>(outer % args.batch[1]);
+        outer /= args.batch[1];
+    }
+    batch[0] = static_cast<int>(outer);
+    pave_abi_group of;
+    of.m = args.m, of.n = args.n, of.k = args.k;
+    of.a_offset = batch_offset(args.a, batch) * BYTES;
+    of.b_offset = batch_offset(args.b, batch) * BYTES;
+    of.y_offset = batch_offset(args.y, batch) * element_bytes(args.y_type);
+    of.a_row = args.a.row, of.a_col = args.a.col;
+    of.b_row = args.b.row, of.b_col = args.b.col;
+    of.y_row = args.y.row;
+    of.row_base = 0;
+    of.tile_base = index * tiles;
+    return of;
+}
+
+struct gemm_buffers {
+    const void *a, *b;
+    void *y, *p;
+    const void *g;
+};
+
+/* BM × BN tiles of operands of BYTES an element. */
+template <int BM, int BN, int BYTES> struct gemm_raster {
+    __device__ static __forceinline__ tile_grid grid(const pave_abi_gemm &args, int64_t m, int64_t n) {
+        return {(m + BM - 1) / BM, (n + BN - 1) / BN, args.group_m};
+    }
+
+    __device__ static __forceinline__ int64_t count(const pave_abi_gemm &args) {
+        if (args.group_count > 0) return args.tiles;
+        return grid(args, args.m, args.n).count() * args.batch[0] * args.batch[1] * args.batch[2];
+    }
+
+    __device__ static __forceinline__ tile_operand operand(const void *base, int64_t offset, int64_t row,
+                                                           int64_t col, int64_t first, int64_t exist,
+                                                           int most) {
+        const char *at = static_cast<const char *>(base) + offset + first * row * BYTES;
+        return {at, row * BYTES, col * BYTES, static_cast<int>(exist - first < most ? exist - first : most)};
+    }
+
+    /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
+    __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                     int64_t tile) {
+        tile_job job;
+        pave_abi_group of;
+        int64_t state_row = 0;
+        if (args.group_count > 0) {
+            const pave_abi_group *groups = reinterpret_cast<const pave_abi_group *>(
+                static_cast<const char *>(buffers.g) + args.g_offset);
+            job.batch[0] = group_find(groups, args.group_count, tile);
+            job.batch[1] = job.batch[2] = 0;
+            of = groups[job.batch[0]];
+        } else {
+            const int64_t tiles = grid(args, args.m, args.n).count(), index = tile < tiles ? 0 : tile / tiles;
+            of = batch_problem<BYTES>(args, index, tiles, job.batch);
+            state_row = index * args.m;
+        }
+        int64_t tile_m, tile_n;
+        grid(args, of.m, of.n).at(tile - of.tile_base, tile_m, tile_n);
+        job.a = operand(buffers.a, args.a.offset + of.a_offset, of.a_row, of.a_col, tile_m * BM, of.m, BM);
+        job.b = operand(buffers.b, args.b.offset + of.b_offset, of.b_row, of.b_col, tile_n * BN, of.n, BN);
+        job.k = of.k, job.n = of.n;
+        job.y_row = of.y_row * element_bytes(args.y_type);
+        job.y = static_cast<char *>(buffers.y) + (args.y.offset + of.y_offset - of.row_base * job.y_row);
+        job.p = static_cast<char *>(buffers.p) + (args.p_offset + state_row * args.slots * 8);
+        job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
+        job.col = tile_n * BN;
+        return job;
+    }
+
+    /* Leaves the place of `tile` for the whole block, which is done with the last one. */
+    __device__ static __forceinline__ void take(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                int64_t tile, tile_job &shared) {
+        if (threadIdx.x < 32) {
+            const tile_job job = place(args, buffers, tile);
+            if (threadIdx.x == 0) shared = job;
+        }
+        __syncthreads();
+    }
+};
 
 } // namespace pave
 

@@ -22,6 +22,8 @@
 #define PV_INF __int_as_float(0x7f800000)
 #define PV_NAN __int_as_float(0x7fc00000)
 #define PV_BIG FLT_MAX
+#define PV_FROM_INDEX(i) __int_as_float(i)
+#define PV_TO_INDEX(x) __float_as_int(x)
 #define PV_FN static __device__ __forceinline__
 #define PV_REAL float
 #define PV_STATE float2
@@ -47,14 +49,16 @@ __device__ __forceinline__ float sigmoid(float v) {
 
 namespace pave {
 
-/* Folds the first `count` of v, which costs one exponential a value and one more, where folding them one by
- * one costs two a value. The rules of the states hold: the clamped maximum is the same. */
+/* Folds the first `count` of v, value c being of column index + c step, which only argmax asks. A logsumexp costs
+ * one exponential a value and one more, where folding one by one costs two a value. The rules of the states
+ * hold: the clamped maximum is the same. */
 template <int C>
-__device__ __forceinline__ float2 state_fold(int reduce, float2 s, const float (&v)[C], int count) {
+__device__ __forceinline__ float2 state_fold(int reduce, float2 s, const float (&v)[C], int count, int index,
+                                             int step) {
     if (reduce != PAVE_REDUCE_LOGSUMEXP) {
 #pragma unroll
         for (int c = 0; c < C; c++)
-            if (c < count) s = pave_state_fold(reduce, s, v[c]);
+            if (c < count) s = pave_state_fold(reduce, s, v[c], index + c * step);
         return s;
     }
     float top = s.x;
@@ -70,7 +74,7 @@ __device__ __forceinline__ float2 state_fold(int reduce, float2 s, const float (
 }
 
 /* Merges the states of each group of LANES lanes, in an order that depends on nothing; the group's first lane
- * has the result. The whole warp takes part. */
+ * has the result. The whole warp takes part. An index passes as the bits it is: shuffles and selections only. */
 template <int LANES> __device__ __forceinline__ float2 state_merge_lanes(int reduce, float2 s) {
 #pragma unroll
     for (int step = LANES / 2; step > 0; step /= 2) {

@@ -53,17 +53,15 @@ template <class T> struct mma_copier {
     int a_rows, b_rows;     /* rows that exist from this thread's first one on, at most the tile's */
     uint32_t target;        /* in a stage's A or B */
 
-    __device__ __forceinline__ void start(const pave_abi_gemm &args, const void *a_base, const void *b_base,
-                                          int64_t tile_m, int64_t tile_n) {
+    __device__ __forceinline__ void start(const tile_job &job) {
         const int row = threadIdx.x / T::CHUNKS, chunk = threadIdx.x % T::CHUNKS;
-        const int64_t a_row = tile_m * T::BM + row, b_row = tile_n * T::BN + row;
-        a = static_cast<const char *>(a_base) + args.a_offset + a_row * args.lda * T::BYTES + chunk * 16;
-        b = static_cast<const char *>(b_base) + args.b_offset + b_row * args.ldb * T::BYTES + chunk * 16;
-        a_pass = args.lda * (T::PASS_ROWS * T::BYTES);
-        b_pass = args.ldb * (T::PASS_ROWS * T::BYTES);
-        a_rows = static_cast<int>(args.m - a_row < T::BM ? args.m - a_row : T::BM);
-        b_rows = static_cast<int>(args.n - b_row < T::BN ? args.n - b_row : T::BN);
-        left = args.k * T::BYTES - chunk * 16;
+        a = job.a.at + row * job.a.row + chunk * 16;
+        b = job.b.at + row * job.b.row + chunk * 16;
+        a_pass = job.a.row * T::PASS_ROWS;
+        b_pass = job.b.row * T::PASS_ROWS;
+        a_rows = job.a.rows - row;
+        b_rows = job.b.rows - row;
+        left = job.k * T::BYTES - chunk * 16;
         target = T::swizzled(row, chunk);
     }
 
@@ -209,15 +207,14 @@ __device__ __forceinline__ void mma_stage_rows(float *staged, const float (&acc)
 }
 
 template <class T>
-__device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
-                                             int64_t tile_m, int64_t tile_n,
+__device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const tensors &t, const tile_job &job,
                                              const float (&acc)[T::MI][T::NI][4]) {
     constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 4;
     static_assert(16 % (R * ROWS_AT_ONCE) == 0, "16 rows are whole rounds");
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float *staged = reinterpret_cast<float *>(dynamic_shared() + warp * T::STAGED_BYTES);
-    const int64_t row0 = tile_m * T::BM + warp / T::WARPS_N * T::WM;
-    const int64_t col0 = tile_n * T::BN + warp % T::WARPS_N * T::WN;
+    const int64_t row0 = job.row + warp / T::WARPS_N * T::WM;
+    const int64_t col0 = job.col + warp % T::WARPS_N * T::WN;
 
 #pragma unroll 1
     for (int chunk = 0; chunk < T::MI; chunk++) {
@@ -238,27 +235,26 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const te
                 x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
                 x.row[r] = row0 + chunk * 16 + row;
             }
-            epilogue_finish<T::LANES, R>(args, t, y, p, col0 / T::WN, x);
+            epilogue_finish<T::LANES, R>(args, t, job, col0 / T::WN, x);
         }
         __syncwarp();
     }
 }
 
 template <class T>
-__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const void *a, const void *b, void *y,
-                                         void *p, const tensors &t) {
-    const tile_grid grid = {(args.m + T::BM - 1) / T::BM, (args.n + T::BN - 1) / T::BN, args.group_m};
-    const int64_t k_tiles = (args.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
+__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                         const tensors &t) {
+    using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
+    __shared__ tile_job job;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < grid.count(); tile += block_count()) {
-        int64_t tile_m, tile_n;
-        grid.at(tile, tile_m, tile_n);
+    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
+        raster::take(args, buffers, tile, job);
         mma_copier<T> copier;
-        copier.start(args, a, b, tile_m, tile_n);
+        copier.start(job);
+        const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
         mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
-        mma_epilogue<T>(args, t, static_cast<char *>(y) + args.y_offset,
-                        static_cast<char *>(p) + args.p_offset, tile_m, tile_n, acc);
+        mma_epilogue<T>(args, t, job, acc);
         __syncthreads();
     }
 }
@@ -268,9 +264,9 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const void *
 #define PAVE_KERNEL(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                   \
     extern "C" __global__ void __launch_bounds__((BM) / (WM) * ((BN) / (WN)) * 32)                       \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
-             PAVE_TENSOR_PARAMETERS) {                                                                   \
+             const void *g, PAVE_TENSOR_PARAMETERS) {                                                    \
         pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, PAVE_T_##A, PAVE_T_##B, BM, BN, BK, WM, WN, STAGES>>( \
-            args, a, b, y, p, pave::tensors{PAVE_TENSOR_NAMES});                                         \
+            args, pave::gemm_buffers{a, b, y, p, g}, pave::tensors{PAVE_TENSOR_NAMES});                  \
     }
 PAVE_GEMM_MMA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Products in float32 with fused multiply-adds, strictly in order of k, for operands of any type, alignment
- * and shape: y = chain(A · Bᵀ), rows in PAVE_GEMM_SIMT_ROWS.
+ * Products in float32 with fused multiply-adds, strictly in order of k, for operands of any type, alignment,
+ * shape and strides: y = chain(A · Bᵀ), rows in PAVE_GEMM_SIMT_ROWS. Quick where k or the rows are contiguous.
  *
  * Work: a block computes bm × bn, a thread tm × tn of it in groups of four rows and columns. The next k-tile
  * is loaded into registers while the current one is used from shared memory, of which there are two buffers.
@@ -20,6 +20,7 @@ template <int IN_, int BM_, int BN_, int BK_, int TM_, int TN_> struct simt_tile
     static constexpr int QUADS = BK / 4; /* loads of four along k that a row has */
     static constexpr int PASS_ROWS = THREADS / QUADS;
     static constexpr int A_PASSES = BM / PASS_ROWS, B_PASSES = BN / PASS_ROWS;
+    static constexpr int BYTES = element_bytes(IN);
     static constexpr int BUFFER = (BM + BN) * BK; /* floats */
     static constexpr int LANES = BN / 4, READ_ROWS = WARPS * (32 / LANES), R = ROWS / READ_ROWS;
 
@@ -34,46 +35,72 @@ template <int IN_, int BM_, int BN_, int BK_, int TM_, int TN_> struct simt_tile
     }
 };
 
-/* Loads this thread's quads of one operand's k-tile and stores them transposed. */
+/* The first `count` (maybe < 0) of four elements that are `step` bytes apart, zero for the rest. */
+template <int IN>
+__device__ __forceinline__ void simt_quad(const char *p, int64_t step, int count, float (&v)[4]) {
+    if (step == element_bytes(IN) && count >= 4 && quad_aligned(p, IN)) {
+        quad_load(p, IN, 4, v);
+        return;
+    }
+#pragma unroll
+    for (int c = 0; c < 4; c++) v[c] = c < count ? element_load(p + c * step, IN) : 0.0f;
+}
+
+/* Loads this thread's quads of one operand's k-tile and stores them with k as the row. A quad lies along k, in
+ * lines that are rows, or, where the rows are the closer together, along the rows in lines that are k. */
 template <class T, int PASSES, int WIDTH> struct simt_loader {
+    static constexpr int ROW_QUADS = WIDTH / 4, PASS_KS = T::THREADS / ROW_QUADS;
+    static_assert(PASSES * PASS_KS == T::BK, "passes are whole along the rows too");
+
     const char *at;
-    int64_t pass_bytes;
-    int rows; /* that exist from this thread's first one on, at most the tile's */
     float kept[PASSES][4];
 
-    __device__ static __forceinline__ int row() {
-        return threadIdx.x / T::QUADS;
+    __device__ static __forceinline__ bool along_rows(const tile_operand &of) {
+        return of.col != T::BYTES && of.row < of.col;
     }
-    __device__ static __forceinline__ int quad() {
-        return threadIdx.x % T::QUADS;
+    __device__ static __forceinline__ int line(bool along) {
+        return along ? threadIdx.x / ROW_QUADS : threadIdx.x / T::QUADS;
+    }
+    __device__ static __forceinline__ int quad(bool along) {
+        return along ? threadIdx.x % ROW_QUADS : threadIdx.x % T::QUADS;
     }
 
-    __device__ __forceinline__ void start(const void *base, int64_t offset, int64_t ld, int64_t extent,
-                                          int64_t first_row) {
-        at = static_cast<const char *>(base) + offset +
-             ((first_row + row()) * ld + quad() * 4) * element_bytes(T::IN);
-        pass_bytes = ld * (T::PASS_ROWS * element_bytes(T::IN));
-        const int64_t exist = extent - first_row - row();
-        rows = static_cast<int>(exist < WIDTH ? exist : WIDTH);
+    __device__ __forceinline__ void start(const tile_operand &of) {
+        const bool along = along_rows(of);
+        const int64_t row = along ? quad(along) * 4 : line(along), k = along ? line(along) : quad(along) * 4;
+        at = of.at + row * of.row + k * of.col;
     }
 
     /* k_left: elements of k from this k-tile's start on. */
-    __device__ __forceinline__ void load(int64_t k_left) {
-        const int inside = k_left < T::BK ? static_cast<int>(k_left) : T::BK;
-        const int count = inside - quad() * 4;
+    __device__ __forceinline__ void load(const tile_operand &of, int64_t k_left) {
+        const bool along = along_rows(of);
+        const int ks = k_left < T::BK ? static_cast<int>(k_left) : T::BK;
+        const int count = (along ? of.rows : ks) - quad(along) * 4;
+        const int lines = (along ? ks : of.rows) - line(along);
+        const int64_t step = along ? of.row : of.col;
+        const int64_t pass = along ? of.col * PASS_KS : of.row * T::PASS_ROWS;
 #pragma unroll
         for (int i = 0; i < PASSES; i++)
-            quad_load(at + i * pass_bytes, T::IN, i * T::PASS_ROWS < rows ? count : 0, kept[i]);
-        at += T::BK * element_bytes(T::IN);
+            simt_quad<T::IN>(at + i * pass, step, i * (along ? PASS_KS : T::PASS_ROWS) < lines ? count : 0,
+                             kept[i]);
+        at += of.col * T::BK;
     }
 
-    __device__ __forceinline__ void store(float *tile) const {
+    __device__ __forceinline__ void store(const tile_operand &of, float *tile) const {
+        const bool along = along_rows(of);
+        const int first = line(along), place = quad(along) * 4;
 #pragma unroll
-        for (int i = 0; i < PASSES; i++)
+        for (int i = 0; i < PASSES; i++) {
+            if (along) {
+                const int k = i * PASS_KS + first;
+                *reinterpret_cast<float4 *>(tile + k * WIDTH + (place ^ T::shift(k))) =
+                    make_float4(kept[i][0], kept[i][1], kept[i][2], kept[i][3]);
+            } else {
 #pragma unroll
-            for (int c = 0; c < 4; c++)
-                tile[(quad() * 4 + c) * WIDTH + ((i * T::PASS_ROWS + row()) ^ T::shift(quad() * 4))] =
-                    kept[i][c];
+                for (int c = 0; c < 4; c++)
+                    tile[(place + c) * WIDTH + ((i * T::PASS_ROWS + first) ^ T::shift(place))] = kept[i][c];
+            }
+        }
     }
 };
 
@@ -102,27 +129,32 @@ __device__ __forceinline__ void simt_multiply(const float *tile, int ty, int tx,
     }
 }
 
-template <class T, class A, class B>
-__device__ __forceinline__ void simt_main_loop(float *shared, A &a, B &b, int64_t k_left, int ty, int tx,
+template <class T>
+__device__ __forceinline__ void simt_main_loop(const tile_job &job, float *shared, int ty, int tx,
                                                float (&acc)[T::TM][T::TN]) {
-    a.load(k_left);
-    b.load(k_left);
-    a.store(shared);
-    b.store(shared + T::BM * T::BK);
+    simt_loader<T, T::A_PASSES, T::BM> a;
+    simt_loader<T, T::B_PASSES, T::BN> b;
+    a.start(job.a);
+    b.start(job.b);
+    int64_t k_left = job.k;
+    a.load(job.a, k_left);
+    b.load(job.b, k_left);
+    a.store(job.a, shared);
+    b.store(job.b, shared + T::BM * T::BK);
     __syncthreads();
     int used = 0;
 #pragma unroll 1
     for (; k_left > 0; k_left -= T::BK) {
         const bool more = k_left > T::BK;
         if (more) {
-            a.load(k_left - T::BK);
-            b.load(k_left - T::BK);
+            a.load(job.a, k_left - T::BK);
+            b.load(job.b, k_left - T::BK);
         }
         simt_multiply<T>(shared + used * T::BUFFER, ty, tx, acc);
         used ^= 1;
         if (more) {
-            a.store(shared + used * T::BUFFER);
-            b.store(shared + used * T::BUFFER + T::BM * T::BK);
+            a.store(job.a, shared + used * T::BUFFER);
+            b.store(job.b, shared + used * T::BUFFER + T::BM * T::BK);
         }
         __syncthreads();
     }
@@ -130,8 +162,8 @@ __device__ __forceinline__ void simt_main_loop(float *shared, A &a, B &b, int64_
 
 /* One row of every thread at a time goes through shared memory, from where a warp takes whole rows. */
 template <class T>
-__device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const tensors &t, char *y, char *p,
-                                              float *shared, int64_t tile_m, int64_t tile_n, int ty, int tx,
+__device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const tensors &t,
+                                              const tile_job &job, float *shared, int ty, int tx,
                                               const float (&acc)[T::TM][T::TN]) {
     const int first = threadIdx.x / T::LANES, lane = threadIdx.x % T::LANES;
 #pragma unroll 1
@@ -146,50 +178,45 @@ __device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const t
         }
         __syncthreads();
         patch<T::R, 4> x;
-        x.col = tile_n * T::BN + lane * 4;
+        x.col = job.col + lane * 4;
 #pragma unroll
         for (int r = 0; r < T::R; r++) {
             const int row = first + r * T::READ_ROWS;
             const float4 q = *reinterpret_cast<const float4 *>(shared + row * T::BN + lane * 4);
             x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
-            x.row[r] = tile_m * T::BM + round / 4 * (T::BM / (T::TM / 4)) + row * 4 + round % 4;
+            x.row[r] = job.row + round / 4 * (T::BM / (T::TM / 4)) + row * 4 + round % 4;
         }
-        epilogue_finish<T::LANES, T::R>(args, t, y, p, tile_n, x);
+        epilogue_finish<T::LANES, T::R>(args, t, job, job.col / T::BN, x);
         __syncthreads();
     }
 }
 
 template <class T>
-__device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const void *a, const void *b, void *y,
-                                          void *p, const tensors &t) {
+__device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tensors &t) {
+    using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ __align__(16) float shared[2 * T::BUFFER];
-    const tile_grid grid = {(args.m + T::BM - 1) / T::BM, (args.n + T::BN - 1) / T::BN, args.group_m};
+    __shared__ tile_job job;
     const int ty = threadIdx.x / T::COLS, tx = threadIdx.x % T::COLS;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < grid.count(); tile += block_count()) {
-        int64_t tile_m, tile_n;
-        grid.at(tile, tile_m, tile_n);
-        simt_loader<T, T::A_PASSES, T::BM> a_loader;
-        simt_loader<T, T::B_PASSES, T::BN> b_loader;
-        a_loader.start(a, args.a_offset, args.lda, args.m, tile_m * T::BM);
-        b_loader.start(b, args.b_offset, args.ldb, args.n, tile_n * T::BN);
+    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
+        raster::take(args, buffers, tile, job);
         float acc[T::TM][T::TN] = {};
-        simt_main_loop<T>(shared, a_loader, b_loader, args.k, ty, tx, acc);
-        simt_epilogue<T>(args, t, static_cast<char *>(y) + args.y_offset,
-                         static_cast<char *>(p) + args.p_offset, shared, tile_m, tile_n, ty, tx, acc);
+        simt_main_loop<T>(job, shared, ty, tx, acc);
+        simt_epilogue<T>(args, t, job, shared, ty, tx, acc);
     }
 }
 
 } // namespace pave
 
 /* Sixteen warps a unit, which bounds the registers to 128. */
-#define PAVE_KERNEL(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                                     \
-    extern "C" __global__ void __launch_bounds__((BM) / (TM) * ((BN) / (TN)),                                \
-                                                 512 / ((BM) / (TM) * ((BN) / (TN))))                        \
-        NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p,     \
-             PAVE_TENSOR_PARAMETERS) {                                                                       \
-        pave::gemm_simt<pave::simt_tile<PAVE_T_##IN, BM, BN, BK, TM, TN>>(args, a, b, y, p,                  \
-                                                                          pave::tensors{PAVE_TENSOR_NAMES}); \
+#define PAVE_KERNEL(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                                 \
+    extern "C" __global__ void __launch_bounds__((BM) / (TM) * ((BN) / (TN)),                            \
+                                                 512 / ((BM) / (TM) * ((BN) / (TN))))                    \
+        NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
+             const void *g, PAVE_TENSOR_PARAMETERS) {                                                    \
+        pave::gemm_simt<pave::simt_tile<PAVE_T_##IN, BM, BN, BK, TM, TN>>(                               \
+            args, pave::gemm_buffers{a, b, y, p, g}, pave::tensors{PAVE_TENSOR_NAMES});                  \
     }
 PAVE_GEMM_SIMT_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

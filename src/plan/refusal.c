@@ -22,7 +22,8 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_THREADS:
         return snprintf(text, capacity, "needs %.0f threads a block, the device allows %.0f", r->need,
                         r->have);
-    case PAVE__WHY_FUSE: return snprintf(text, capacity, "cannot fuse the reduction");
+    case PAVE__WHY_FUSE:
+        return snprintf(text, capacity, "cannot close the chain as it is asked for");
     case PAVE__WHY_FORCED:
         return snprintf(text, capacity, "is not the row that PAVE_KERNEL names for its family");
     case PAVE__WHY_SLOWER:
@@ -38,9 +39,13 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
                         r->have * 100, r->need * 100);
     case PAVE__WHY_BACKEND: return snprintf(text, capacity, "belongs to another backend");
     case PAVE__WHY_PACK:
-        return snprintf(text, capacity, "needs an operand packed, and no pack kernel can run on this device");
+        return snprintf(text, capacity, "needs an operand packed, and no map kernel can run on this device");
     case PAVE__WHY_GRID:
         return snprintf(text, capacity, "needs %.0f blocks, a launch can have %.0f", r->need, r->have);
+    case PAVE__WHY_GROUPED:
+        return snprintf(text, capacity, "needs an operand packed, and a group's are taken as they lie");
+    case PAVE__WHY_LENGTH:
+        return snprintf(text, capacity, "counts to %.0f, a row has %.0f values", r->have, r->need);
     default: return snprintf(text, capacity, "is in the plan");
     }
 }
