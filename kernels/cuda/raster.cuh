@@ -51,6 +51,7 @@ struct tile_job {
     int64_t k, n;
     int64_t y_row; /* bytes */
     int64_t row, row_end, col;
+    int64_t next; /* the tile that this block takes after this one */
     int batch[PAVE_BATCH_DIMS];
 };
 static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
@@ -151,6 +152,7 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.p = static_cast<char *>(buffers.p) + (args.p_offset + state_row * args.slots * 8);
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
+        job.next = tile + block_count();
         return job;
     }
 

@@ -247,7 +247,7 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
+    for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers, tile, job);
         mma_copier<T> copier;
         copier.start(job);
@@ -255,6 +255,7 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
         float acc[T::MI][T::NI][4] = {};
         mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
         mma_epilogue<T>(args, t, job, acc);
+        tile = job.next;
         __syncthreads();
     }
 }

@@ -199,10 +199,11 @@ __device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const gemm_
     __shared__ tile_job job;
     const int ty = threadIdx.x / T::COLS, tx = threadIdx.x % T::COLS;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
+    for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers, tile, job);
         float acc[T::TM][T::TN] = {};
         simt_main_loop<T>(job, shared, ty, tx, acc);
+        tile = job.next;
         simt_epilogue<T>(args, t, job, shared, ty, tx, acc);
     }
 }
