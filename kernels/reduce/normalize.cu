@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Softmax, log_softmax and normalize of rows of any type and any strides, through the links. Rows of the table
+ * PAVE_NORMALIZE_CUDA_ROWS.
+ *
+ * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member. A row of one chunk stays
+ * in registers and is read once; a longer one is read again in each pass. y may be x: all passes that read others' values
+ * end in a merge of the team before a value is stored, and a member stores only the quads that it loads. Alignment: none
+ * needed; quads that lie on a multiple of their size move at once. */
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/reduce/rows.h"
+#include "kernels/reduce/team.cuh"
+
+namespace pave {
+
+/* What a row's reductions make of each value v. softmax: exp(v - a) b; log_softmax: v - a - b; normalize: (v - a) b. */
+struct row_form {
+    float a, b;
+};
+
+/* Of logsumexp's state. Rows that hold +Inf or NaN, or nothing but -Inf, have no finite logsumexp and give NaN. */
+__device__ __forceinline__ row_form form_of_state(int reduce, float2 s) {
+    const bool finite = s.y > 0.0f && s.y < PV_INF;
+    const float b = reduce == PAVE_REDUCE_SOFTMAX ? 1.0f / s.y : PV_LOG(s.y);
+    return {s.x, finite ? b : PV_NAN};
+}
+
+__device__ __forceinline__ float form_value(int reduce, row_form form, float v) {
+    v -= form.a;
+    if (reduce == PAVE_REDUCE_LOG_SOFTMAX) return v - form.b;
+    return (reduce == PAVE_REDUCE_SOFTMAX ? PV_EXP(v) : v) * form.b;
+}
+
+/* Four elements of TYPE as they lie in memory. */
+template <int TYPE> struct quad_bits {
+    uint2 bits;
+    __device__ __forceinline__ void unpack(float (&v)[4]) const {
+        quad_unpack(bits, TYPE, v);
+    }
+};
+template <> struct quad_bits<PAVE_T_F32> {
+    float4 bits;
+    __device__ __forceinline__ void unpack(float (&v)[4]) const {
+        v[0] = bits.x, v[1] = bits.y, v[2] = bits.z, v[3] = bits.w;
+    }
+};
+
+/* A member's QUADS quads of a chunk, MEMBERS quads apart. */
+template <int MEMBERS, int QUADS> struct row_chunk {
+    static constexpr int SPAN = 4 * MEMBERS * QUADS;
+
+    const char *x; /* column 0 */
+    int64_t step;  /* elements from column to column */
+    int64_t cols;
+    int type, member;
+    float v[QUADS][4];
+
+    __device__ __forceinline__ int64_t column(int64_t first, int q) const {
+        return first + 4 * (q * MEMBERS + member);
+    }
+
+    /* Every load is on its way before the first is waited for. */
+    template <int TYPE> __device__ __forceinline__ void load_wide(int64_t first, float fill) {
+        quad_bits<TYPE> quads[QUADS];
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) {
+            const int64_t col = column(first, q);
+            if (col + 4 <= cols)
+                quads[q] = *reinterpret_cast<const quad_bits<TYPE> *>(x + col * element_bytes(TYPE));
+        }
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) {
+            const int64_t col = column(first, q);
+            if (col + 4 <= cols) {
+                quads[q].unpack(v[q]);
+                continue;
+            }
+#pragma unroll
+            for (int c = 0; c < 4; c++)
+                v[q][c] = col + c < cols ? element_load(element_at(x, TYPE, col + c), TYPE) : fill;
+        }
+    }
+
+    template <int TYPE> __device__ __forceinline__ void load_typed(int64_t first, float fill) {
+        if (step == 1 && quad_aligned(x, TYPE)) {
+            load_wide<TYPE>(first, fill);
+            return;
+        }
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) {
+            const int64_t col = column(first, q);
+#pragma unroll
+            for (int c = 0; c < 4; c++)
+                v[q][c] = col + c < cols ? element_load(element_at(x, TYPE, (col + c) * step), TYPE) : fill;
+        }
+    }
+
+    /* `fill` stands beyond the row's end. */
+    __device__ __forceinline__ void load(int64_t first, float fill) {
+        if (type == PAVE_T_F16)
+            load_typed<PAVE_T_F16>(first, fill);
+        else if (type == PAVE_T_BF16)
+            load_typed<PAVE_T_BF16>(first, fill);
+        else
+            load_typed<PAVE_T_F32>(first, fill);
+    }
+
+    /* The first pass has put a row of one chunk where it stays. */
+    __device__ __forceinline__ void load_again(int64_t first) {
+        if (cols > SPAN) load(first, 0.0f);
+    }
+
+    /* logsumexp's state (state.h), its maximum moved once a chunk. */
+    __device__ __forceinline__ float2 fold_exp() {
+        float2 s = pave_state_begin(PAVE_REDUCE_LOGSUMEXP);
+#pragma unroll 1
+        for (int64_t first = 0; first < cols; first += SPAN) {
+            load(first, -PV_INF);
+            float top = s.x, sum = 0.0f;
+#pragma unroll
+            for (int q = 0; q < QUADS; q++)
+#pragma unroll
+                for (int c = 0; c < 4; c++) top = PV_MAX(top, PV_MIN(v[q][c], PV_BIG));
+#pragma unroll
+            for (int q = 0; q < QUADS; q++)
+                sum += (PV_EXP(v[q][0] - top) + PV_EXP(v[q][1] - top)) +
+                       (PV_EXP(v[q][2] - top) + PV_EXP(v[q][3] - top));
+            s.y = s.y * PV_EXP(s.x - top) + sum;
+            s.x = top;
+        }
+        return s;
+    }
+
+    __device__ __forceinline__ float fold_sum() {
+        float all = 0.0f;
+#pragma unroll 1
+        for (int64_t first = 0; first < cols; first += SPAN) {
+            load(first, 0.0f);
+            float sum = 0.0f;
+#pragma unroll
+            for (int q = 0; q < QUADS; q++) sum += (v[q][0] + v[q][1]) + (v[q][2] + v[q][3]);
+            all += sum;
+        }
+        return all;
+    }
+
+    __device__ __forceinline__ float fold_squares(float mean) {
+        float all = 0.0f;
+#pragma unroll 1
+        for (int64_t first = 0; first < cols; first += SPAN) {
+            load_again(first);
+            float sum = 0.0f;
+#pragma unroll
+            for (int q = 0; q < QUADS; q++) {
+                const int64_t col = column(first, q);
+#pragma unroll
+                for (int c = 0; c < 4; c++) {
+                    const float d = col + c < cols ? v[q][c] - mean : 0.0f;
+                    sum = fmaf(d, d, sum);
+                }
+            }
+            all += sum;
+        }
+        return all;
+    }
+};
+
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ row_form normalize_form(const pave_abi_rows &args, CHUNK &chunk, float2 *states) {
+    if (args.reduce != PAVE_REDUCE_NORMALIZE)
+        return form_of_state(args.reduce, TEAM::merge(PAVE_REDUCE_LOGSUMEXP, chunk.fold_exp(), states));
+    const float count = static_cast<float>(args.cols);
+    const float2 sum = TEAM::merge(PAVE_REDUCE_SUM, make_float2(chunk.fold_sum(), 0.0f), states);
+    const float mean = sum.x / count;
+    const float2 squares = TEAM::merge(PAVE_REDUCE_SUM, make_float2(chunk.fold_squares(mean), 0.0f), states);
+    return {mean, 1.0f / sqrtf(squares.x / count + args.epsilon)};
+}
+
+template <typename CHUNK, int QUADS>
+__device__ __forceinline__ void normalize_store(const pave_abi_rows &args, const tensors &t, char *y,
+                                                const row_place &place, CHUNK &chunk, row_form form) {
+    patch<1, 4> four;
+    four.row[0] = place.row;
+#pragma unroll
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
+#pragma unroll 1
+    for (int64_t first = 0; first < chunk.cols; first += CHUNK::SPAN) {
+        chunk.load_again(first);
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) {
+            four.col = chunk.column(first, q);
+            if (four.col >= chunk.cols) break;
+            four.valid[0] = four.cols_valid = quad_count(chunk.cols - four.col);
+#pragma unroll
+            for (int c = 0; c < 4; c++) four.v[0][c] = form_value(args.reduce, form, chunk.v[q][c]);
+            chain_apply<1, 4>(args.links, args.link_count, t, four);
+            quad_scatter(y + four.col * args.y.col * element_bytes(args.y_type), args.y_type, args.y.col,
+                         four.valid[0], four.v[0]);
+        }
+    }
+}
+
+template <typename TEAM, int QUADS>
+__device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const void *x, void *y,
+                                               const tensors &t) {
+    using chunk_type = row_chunk<TEAM::MEMBERS, QUADS>;
+    __shared__ float2 states[TEAM::STATES];
+    const int64_t tiles = tiles_of(args.rows, TEAM::TILE_ROWS), units = unit_count(args, tiles, 1);
+#pragma unroll 1
+    for (int64_t unit = TEAM::first_unit(); unit < units; unit += TEAM::unit_step()) {
+        const row_place place = TEAM::place(args, unit, tiles, 1);
+        chunk_type chunk;
+        chunk.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
+        chunk.step = args.x.col;
+        chunk.cols = place.row < args.rows ? args.cols : 0;
+        chunk.type = args.x_type, chunk.member = TEAM::member();
+        const row_form form = normalize_form<TEAM>(args, chunk, states);
+        char *to = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0);
+        normalize_store<chunk_type, QUADS>(args, t, to, place, chunk, form);
+    }
+}
+
+/* Quads a member: as many as a thread's registers hold beside the chain of links. */
+__host__ __device__ constexpr int normalize_quads(int threads) {
+    return threads > 512 ? 4 : 8;
+}
+
+} // namespace pave
+
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                            \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                   \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) {  \
+        pave::normalize_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>,                          \
+                             pave::normalize_quads(THREADS)>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES}); \
+    }
+PAVE_NORMALIZE_CUDA_ROWS(PAVE_KERNEL)
+#undef PAVE_KERNEL
