@@ -55,28 +55,35 @@ template <int MEMBERS, int QUADS> struct row_chunk {
     float v[QUADS][4];
 
     __device__ __forceinline__ int64_t column(int64_t first, int q) const {
-        return first + 4 * (q * MEMBERS + member);
+        return first + 4 * (MEMBERS * q + member);
+    }
+
+    /* How many of quad q's columns the row has, at most 4 and maybe less than 0, for a chunk from column `first` on. */
+    __device__ __forceinline__ int count(int64_t first, int q) const {
+        const int near = cols - first < SPAN ? static_cast<int>(cols - first) : SPAN;
+        const int left = near - 4 * member - 4 * MEMBERS * q;
+        return left < 4 ? left : 4;
     }
 
     /* Every load is on its way before the first is waited for. */
     template <int TYPE> __device__ __forceinline__ void load_wide(int64_t first, float fill) {
+        const char *p = x + (first + 4 * member) * element_bytes(TYPE);
         quad_bits<TYPE> quads[QUADS];
 #pragma unroll
-        for (int q = 0; q < QUADS; q++) {
-            const int64_t col = column(first, q);
-            if (col + 4 <= cols)
-                quads[q] = *reinterpret_cast<const quad_bits<TYPE> *>(x + col * element_bytes(TYPE));
-        }
+        for (int q = 0; q < QUADS; q++)
+            if (count(first, q) == 4)
+                quads[q] =
+                    *reinterpret_cast<const quad_bits<TYPE> *>(p + 4 * MEMBERS * q * element_bytes(TYPE));
 #pragma unroll
         for (int q = 0; q < QUADS; q++) {
-            const int64_t col = column(first, q);
-            if (col + 4 <= cols) {
+            if (count(first, q) == 4) {
                 quads[q].unpack(v[q]);
                 continue;
             }
 #pragma unroll
             for (int c = 0; c < 4; c++)
-                v[q][c] = col + c < cols ? element_load(element_at(x, TYPE, col + c), TYPE) : fill;
+                v[q][c] =
+                    c < count(first, q) ? element_load(element_at(p, TYPE, 4 * MEMBERS * q + c), TYPE) : fill;
         }
     }
 
@@ -85,12 +92,13 @@ template <int MEMBERS, int QUADS> struct row_chunk {
             load_wide<TYPE>(first, fill);
             return;
         }
+        const char *p = element_at(x, TYPE, (first + 4 * member) * step);
 #pragma unroll
         for (int q = 0; q < QUADS; q++) {
-            const int64_t col = column(first, q);
 #pragma unroll
             for (int c = 0; c < 4; c++)
-                v[q][c] = col + c < cols ? element_load(element_at(x, TYPE, (col + c) * step), TYPE) : fill;
+                v[q][c] = c < count(first, q) ? element_load(element_at(p, TYPE, c * step), TYPE) : fill;
+            p = element_at(p, TYPE, 4 * MEMBERS * step);
         }
     }
 
@@ -107,6 +115,14 @@ template <int MEMBERS, int QUADS> struct row_chunk {
     /* The first pass has put a row of one chunk where it stays. */
     __device__ __forceinline__ void load_again(int64_t first) {
         if (cols > SPAN) load(first, 0.0f);
+    }
+
+    /* Quad 1 becomes quad 0, and so on: registers have no index at run time. */
+    __device__ __forceinline__ void shift() {
+#pragma unroll
+        for (int q = 0; q + 1 < QUADS; q++)
+#pragma unroll
+            for (int c = 0; c < 4; c++) v[q][c] = v[q + 1][c];
     }
 
     /* logsumexp's state (state.h), its maximum moved once a chunk. */
@@ -151,10 +167,9 @@ template <int MEMBERS, int QUADS> struct row_chunk {
             float sum = 0.0f;
 #pragma unroll
             for (int q = 0; q < QUADS; q++) {
-                const int64_t col = column(first, q);
 #pragma unroll
                 for (int c = 0; c < 4; c++) {
-                    const float d = col + c < cols ? v[q][c] - mean : 0.0f;
+                    const float d = c < count(first, q) ? v[q][c] - mean : 0.0f;
                     sum = fmaf(d, d, sum);
                 }
             }
@@ -175,7 +190,9 @@ __device__ __forceinline__ row_form normalize_form(const pave_abi_rows &args, CH
     return {mean, 1.0f / sqrtf(squares.x / count + args.epsilon)};
 }
 
-template <typename CHUNK, int QUADS>
+/* Stores a chunk after the other. The links are one loop's body, to which the quads come in turn: a copy of them for each
+ * would not fit the instruction cache. */
+template <int QUADS, typename CHUNK>
 __device__ __forceinline__ void normalize_store(const pave_abi_rows &args, const tensors &t, char *y,
                                                 const row_place &place, CHUNK &chunk, row_form form) {
     patch<1, 4> four;
@@ -185,16 +202,18 @@ __device__ __forceinline__ void normalize_store(const pave_abi_rows &args, const
 #pragma unroll 1
     for (int64_t first = 0; first < chunk.cols; first += CHUNK::SPAN) {
         chunk.load_again(first);
-#pragma unroll
+#pragma unroll 1
         for (int q = 0; q < QUADS; q++) {
+            const int count = chunk.count(first, q);
+            if (count <= 0) break;
             four.col = chunk.column(first, q);
-            if (four.col >= chunk.cols) break;
-            four.valid[0] = four.cols_valid = quad_count(chunk.cols - four.col);
+            four.valid[0] = four.cols_valid = count;
 #pragma unroll
-            for (int c = 0; c < 4; c++) four.v[0][c] = form_value(args.reduce, form, chunk.v[q][c]);
+            for (int c = 0; c < 4; c++) four.v[0][c] = form_value(args.reduce, form, chunk.v[0][c]);
             chain_apply<1, 4>(args.links, args.link_count, t, four);
             quad_scatter(y + four.col * args.y.col * element_bytes(args.y_type), args.y_type, args.y.col,
-                         four.valid[0], four.v[0]);
+                         count, four.v[0]);
+            chunk.shift();
         }
     }
 }
@@ -215,19 +234,19 @@ __device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const 
         chunk.type = args.x_type, chunk.member = TEAM::member();
         const row_form form = normalize_form<TEAM>(args, chunk, states);
         char *to = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0);
-        normalize_store<chunk_type, QUADS>(args, t, to, place, chunk, form);
+        normalize_store<QUADS>(args, t, to, place, chunk, form);
     }
 }
 
 /* Quads a member: as many as a thread's registers hold beside the chain of links. */
 __host__ __device__ constexpr int normalize_quads(int threads) {
-    return threads > 512 ? 4 : 8;
+    return threads > 512 ? 2 : 8;
 }
 
 } // namespace pave
 
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                   \
+    extern "C" __global__ void __launch_bounds__(THREADS, THREADS > 512 ? 1 : 2)                            \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) {  \
         pave::normalize_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>,                          \
                              pave::normalize_quads(THREADS)>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES}); \

@@ -7,6 +7,7 @@
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/reduce/rows.h"
 #include "kernels/reduce/team.cuh"
+#include <limits.h>
 
 namespace pave {
 
@@ -15,12 +16,12 @@ constexpr int WIDE_LOADS = 4, SCALAR_LOADS = 8;
 /* Rounds of them that one chain of additions takes: its rounding would grow with the row. */
 constexpr int FOLD_RUN = 16;
 
-/* One member's share of columns [from, to) of a row: every `members`-th load's. */
+/* One member's share of columns [from, to) of a row: every MEMBERS-th load's. */
 struct row_share {
     const char *x; /* column 0 */
     int64_t col;   /* bytes from column to column */
     int64_t from, to;
-    int member, members;
+    int member;
 };
 
 /* 16 bytes of TYPE as float32. */
@@ -41,26 +42,29 @@ template <int TYPE> struct wide {
     }
 };
 
-template <int REDUCE, int TYPE>
+__device__ __forceinline__ int clamp_int(int64_t n) {
+    return n < INT_MAX ? static_cast<int>(n) : INT_MAX;
+}
+
+template <int REDUCE, int TYPE, int MEMBERS>
 __device__ __forceinline__ float2 fold_scalars(float2 s, const row_share &share, int64_t from, int64_t to) {
-    const int64_t step = share.members;
+    const int64_t step = MEMBERS * share.col;
     int64_t i = from + share.member;
+    const char *p = share.x + i * share.col;
 #pragma unroll 1
     while (i < to) {
         float2 run = pave_state_begin(REDUCE);
 #pragma unroll 1
-        for (int round = 0; round < FOLD_RUN && i < to; round++, i += step * SCALAR_LOADS) {
+        for (int round = 0; round < FOLD_RUN && i < to; round++) {
+            const int left = clamp_int(to - i);
             float v[SCALAR_LOADS];
-            int count = 0;
 #pragma unroll
-            for (int u = 0; u < SCALAR_LOADS; u++) {
-                v[u] = 0.0f;
-                if (i + u * step < to) {
-                    v[u] = element_load(share.x + (i + u * step) * share.col, TYPE);
-                    count = u + 1;
-                }
-            }
-            run = state_fold<SCALAR_LOADS>(REDUCE, run, v, count, static_cast<int>(i), share.members);
+            for (int u = 0; u < SCALAR_LOADS; u++)
+                v[u] = u * MEMBERS < left ? element_load(p + u * step, TYPE) : 0.0f;
+            const int count = left >= SCALAR_LOADS * MEMBERS ? SCALAR_LOADS : (left + MEMBERS - 1) / MEMBERS;
+            run = state_fold<SCALAR_LOADS>(REDUCE, run, v, count, static_cast<int>(i), MEMBERS);
+            i += SCALAR_LOADS * MEMBERS;
+            p += SCALAR_LOADS * step;
         }
         s = pave_state_merge(REDUCE, s, run);
     }
@@ -68,72 +72,75 @@ __device__ __forceinline__ float2 fold_scalars(float2 s, const row_share &share,
 }
 
 /* `count` times 16 bytes from column `from` on. */
-template <int REDUCE, int TYPE>
+template <int REDUCE, int TYPE, int MEMBERS>
 __device__ __forceinline__ float2 fold_wides(float2 s, const row_share &share, int64_t from, int64_t count) {
     constexpr int COUNT = wide<TYPE>::COUNT;
-    const uint4 *wides = reinterpret_cast<const uint4 *>(share.x + from * element_bytes(TYPE));
-    const int64_t step = share.members;
-    int64_t i = share.member;
+    const uint4 *p = reinterpret_cast<const uint4 *>(share.x + from * element_bytes(TYPE)) + share.member;
+    int64_t left = count - share.member;
+    int index = static_cast<int>(from) + share.member * COUNT;
 #pragma unroll 1
-    while (i < count) {
+    while (left > 0) {
         float2 run = pave_state_begin(REDUCE);
 #pragma unroll 1
-        for (int round = 0; round < FOLD_RUN && i < count; round++, i += step * WIDE_LOADS) {
+        for (int round = 0; round < FOLD_RUN && left > 0; round++) {
+            const int near = clamp_int(left);
             uint4 q[WIDE_LOADS];
 #pragma unroll
             for (int u = 0; u < WIDE_LOADS; u++)
-                if (i + u * step < count) q[u] = wides[i + u * step];
+                if (u * MEMBERS < near) q[u] = p[u * MEMBERS];
 #pragma unroll
             for (int u = 0; u < WIDE_LOADS; u++) {
-                if (i + u * step >= count) break;
+                if (u * MEMBERS >= near) break;
                 float v[COUNT];
                 wide<TYPE>::unpack(q[u], v);
-                run = state_fold<COUNT>(REDUCE, run, v, COUNT,
-                                        static_cast<int>(from + (i + u * step) * COUNT), 1);
+                run = state_fold<COUNT>(REDUCE, run, v, COUNT, index + u * MEMBERS * COUNT, 1);
             }
+            p += WIDE_LOADS * MEMBERS;
+            left -= WIDE_LOADS * MEMBERS;
+            index += WIDE_LOADS * MEMBERS * COUNT;
         }
         s = pave_state_merge(REDUCE, s, run);
     }
     return s;
 }
 
-template <int REDUCE, int TYPE, bool WIDE>
+template <int REDUCE, int TYPE, typename TEAM>
 __device__ __forceinline__ float2 fold_share(const row_share &share) {
-    constexpr int BYTES = element_bytes(TYPE);
-    const float2 s = pave_state_begin(REDUCE);
-    if constexpr (!WIDE) return fold_scalars<REDUCE, TYPE>(s, share, share.from, share.to);
-    int64_t from = share.from, wide_count = 0;
-    if (share.col == BYTES) {
-        const uintptr_t at = reinterpret_cast<uintptr_t>(share.x) + from * BYTES;
-        from += (0 - at) % 16 / BYTES;
-        from = from < share.to ? from : share.to;
-        wide_count = (share.to - from) / wide<TYPE>::COUNT;
+    constexpr int BYTES = element_bytes(TYPE), COUNT = wide<TYPE>::COUNT, MEMBERS = TEAM::MEMBERS;
+    float2 s = pave_state_begin(REDUCE);
+    if (TEAM::ACROSS || share.col != BYTES)
+        return fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, share.from, share.to);
+    /* Fewer scalars than 16 bytes hold before and after what is aligned: the ends of one loop. */
+    const uintptr_t at = reinterpret_cast<uintptr_t>(share.x) + share.from * BYTES;
+    int64_t from = share.from + (0 - at) % 16 / BYTES;
+    from = from < share.to ? from : share.to;
+    const int64_t count = (share.to - from) / COUNT;
+    s = fold_wides<REDUCE, TYPE, MEMBERS>(s, share, from, count);
+    int64_t first = share.from, end = from;
+#pragma unroll 1
+    for (int side = 0; side < 2; side++) {
+        s = fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, first, end);
+        first = from + count * COUNT, end = share.to;
     }
-    float2 all = s;
-    if (wide_count > 0) all = fold_wides<REDUCE, TYPE>(all, share, from, wide_count);
-    const int64_t end = from + wide_count * wide<TYPE>::COUNT;
-    /* The scalars around the wide part are less than one load a member: the ends of one loop. */
-    if (share.from < from) all = fold_scalars<REDUCE, TYPE>(all, share, share.from, from);
-    if (end < share.to) all = fold_scalars<REDUCE, TYPE>(all, share, end, share.to);
-    return all;
+    return s;
 }
 
-template <int REDUCE, bool WIDE>
+template <int REDUCE, typename TEAM>
 __device__ __forceinline__ float2 fold_typed(int type, const row_share &share) {
-    if (type == PAVE_T_F16) return fold_share<REDUCE, PAVE_T_F16, WIDE>(share);
-    if (type == PAVE_T_BF16) return fold_share<REDUCE, PAVE_T_BF16, WIDE>(share);
-    return fold_share<REDUCE, PAVE_T_F32, WIDE>(share);
+    if (type == PAVE_T_F16) return fold_share<REDUCE, PAVE_T_F16, TEAM>(share);
+    if (type == PAVE_T_BF16) return fold_share<REDUCE, PAVE_T_BF16, TEAM>(share);
+    return fold_share<REDUCE, PAVE_T_F32, TEAM>(share);
 }
 
 /* A loop for each reduction: a choice a value would cost as much as folding it. A mean's states are a sum's. */
-template <bool WIDE>
+template <typename TEAM>
 __device__ __forceinline__ float2 fold_any(int reduce, int type, const row_share &share) {
     switch (reduce) {
-    case PAVE_REDUCE_LOGSUMEXP: return fold_typed<PAVE_REDUCE_LOGSUMEXP, WIDE>(type, share);
-    case PAVE_REDUCE_MAX: return fold_typed<PAVE_REDUCE_MAX, WIDE>(type, share);
-    case PAVE_REDUCE_MIN: return fold_typed<PAVE_REDUCE_MIN, WIDE>(type, share);
-    case PAVE_REDUCE_ARGMAX: return fold_typed<PAVE_REDUCE_ARGMAX, WIDE>(type, share);
-    default: return fold_typed<PAVE_REDUCE_SUM, WIDE>(type, share);
+    case PAVE_REDUCE_LOGSUMEXP: return fold_typed<PAVE_REDUCE_LOGSUMEXP, TEAM>(type, share);
+    case PAVE_REDUCE_MAX: return fold_typed<PAVE_REDUCE_MAX, TEAM>(type, share);
+    case PAVE_REDUCE_MIN: return fold_typed<PAVE_REDUCE_MIN, TEAM>(type, share);
+    case PAVE_REDUCE_ARGMAX: return fold_typed<PAVE_REDUCE_ARGMAX, TEAM>(type, share);
+    default: return fold_typed<PAVE_REDUCE_SUM, TEAM>(type, share);
     }
 }
 
@@ -177,8 +184,8 @@ __device__ __forceinline__ void reduce_rows(const pave_abi_rows &args, const voi
         share.to =
             args.slots > 0 && share.from + args.slice < args.cols ? share.from + args.slice : args.cols;
         if (!inside) share.to = share.from;
-        share.member = TEAM::member(), share.members = TEAM::MEMBERS;
-        float2 s = fold_any<!TEAM::ACROSS>(args.reduce, args.x_type, share);
+        share.member = TEAM::member();
+        float2 s = fold_any<TEAM>(args.reduce, args.x_type, share);
         s = TEAM::merge(args.reduce, s, states);
         if (TEAM::member() != 0 || !inside) continue;
         if (args.slots > 0)
