@@ -217,7 +217,7 @@ __device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void 
 } // namespace pave
 
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, THREADS > 512 ? 1 : 3)                           \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
         pave::reduce_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>>(                           \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
