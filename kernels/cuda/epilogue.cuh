@@ -145,8 +145,9 @@ __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int coun
 /* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
  * of one slice. y, where it is stored, gets all of them and p one state a row. The whole warp takes part. */
 template <int LANES, int R>
-__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const tensors &t,
-                                                const tile_job &job, int64_t slice, patch<R, 4> &x) {
+__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                const tensors &t, const tile_job &job, int64_t slice,
+                                                patch<R, 4> &x) {
     const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
@@ -158,8 +159,9 @@ __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const
 #pragma unroll
         for (int r = 0; r < R; r++)
             if (x.valid[r] > 0)
-                quad_store(job.y + x.row[r] * job.y_row + x.col * element_bytes(args.y_type), args.y_type,
-                           x.valid[r], x.v[r]);
+                quad_store(static_cast<char *>(buffers.y) +
+                               (job.y_offset + x.row[r] * job.y_row + x.col * element_bytes(args.y_type)),
+                           args.y_type, x.valid[r], x.v[r]);
     }
     if (args.reduce == PAVE_REDUCE_NONE) return;
 #pragma unroll
@@ -168,7 +170,7 @@ __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const
                                  static_cast<int>(x.col), 1);
         s = state_merge_lanes<LANES>(args.reduce, s);
         if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
-            reinterpret_cast<float2 *>(job.p)[x.row[r] * args.slots + slice] = s;
+            static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = s;
     }
 }
 

@@ -36,21 +36,21 @@ __device__ __forceinline__ int64_t block_count() {
     return static_cast<int64_t>(gridDim.x) * gridDim.y * gridDim.z;
 }
 
-/* An operand's share of a tile: from row 0, column 0 of the tile on. Strides are in bytes. */
+/* An operand's share of a tile: where the tile's row 0, column 0 lie, and strides, all in bytes. Addresses are left
+ * to the reader: of a buffer argument, unlike of what shared memory holds, the compiler knows that it is global. */
 struct tile_operand {
-    const char *at;
-    int64_t row, col;
+    int64_t offset, row, col;
     int rows; /* that exist, at most the tile's */
 };
 
-/* One tile of one product. Rows count as links and states count them: a group's from its row_base on; y and p
- * are where row 0, column 0 and slot 0 of that count lie. */
+/* One tile of one product. Rows count as links and states count them: a group's from its row_base on. */
 struct tile_job {
     tile_operand a, b;
-    char *y, *p;
+    int64_t y_offset, y_row; /* bytes; of row 0, column 0 in the product's y */
+    int64_t p_index;         /* state of row 0, slot 0 */
     int64_t k, n;
-    int64_t y_row; /* bytes */
     int64_t row, row_end, col;
+    int64_t next; /* the tile that this block takes after this one */
     int batch[PAVE_BATCH_DIMS];
 };
 static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
@@ -117,22 +117,20 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         return grid(args, args.m, args.n).count() * args.batch[0] * args.batch[1] * args.batch[2];
     }
 
-    __device__ static __forceinline__ tile_operand operand(const void *base, int64_t offset, int64_t row,
-                                                           int64_t col, int64_t first, int64_t exist,
-                                                           int most) {
-        const char *at = static_cast<const char *>(base) + offset + first * row * BYTES;
-        return {at, row * BYTES, col * BYTES, static_cast<int>(exist - first < most ? exist - first : most)};
+    __device__ static __forceinline__ tile_operand operand(int64_t offset, int64_t row, int64_t col,
+                                                           int64_t first, int64_t exist, int most) {
+        return {offset + first * row * BYTES, row * BYTES, col * BYTES,
+                static_cast<int>(exist - first < most ? exist - first : most)};
     }
 
     /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
-    __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                     int64_t tile) {
+    __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const void *g, int64_t tile) {
         tile_job job;
         pave_abi_group of;
         int64_t state_row = 0;
         if (args.group_count > 0) {
-            const pave_abi_group *groups = reinterpret_cast<const pave_abi_group *>(
-                static_cast<const char *>(buffers.g) + args.g_offset);
+            const pave_abi_group *groups =
+                reinterpret_cast<const pave_abi_group *>(static_cast<const char *>(g) + args.g_offset);
             job.batch[0] = group_find(groups, args.group_count, tile);
             job.batch[1] = job.batch[2] = 0;
             of = groups[job.batch[0]];
@@ -143,22 +141,23 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         }
         int64_t tile_m, tile_n;
         grid(args, of.m, of.n).at(tile - of.tile_base, tile_m, tile_n);
-        job.a = operand(buffers.a, args.a.offset + of.a_offset, of.a_row, of.a_col, tile_m * BM, of.m, BM);
-        job.b = operand(buffers.b, args.b.offset + of.b_offset, of.b_row, of.b_col, tile_n * BN, of.n, BN);
+        job.a = operand(args.a.offset + of.a_offset, of.a_row, of.a_col, tile_m * BM, of.m, BM);
+        job.b = operand(args.b.offset + of.b_offset, of.b_row, of.b_col, tile_n * BN, of.n, BN);
         job.k = of.k, job.n = of.n;
         job.y_row = of.y_row * element_bytes(args.y_type);
-        job.y = static_cast<char *>(buffers.y) + (args.y.offset + of.y_offset - of.row_base * job.y_row);
-        job.p = static_cast<char *>(buffers.p) + (args.p_offset + state_row * args.slots * 8);
+        job.y_offset = args.y.offset + of.y_offset - of.row_base * job.y_row;
+        job.p_index = args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
+        job.next = tile + block_count();
         return job;
     }
 
     /* Leaves the place of `tile` for the whole block, which is done with the last one. */
-    __device__ static __forceinline__ void take(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                int64_t tile, tile_job &shared) {
+    __device__ static __forceinline__ void take(const pave_abi_gemm &args, const void *g, int64_t tile,
+                                                tile_job &shared) {
         if (threadIdx.x < 32) {
-            const tile_job job = place(args, buffers, tile);
+            const tile_job job = place(args, g, tile);
             if (threadIdx.x == 0) shared = job;
         }
         __syncthreads();

@@ -53,10 +53,10 @@ template <class T> struct mma_copier {
     int a_rows, b_rows;     /* rows that exist from this thread's first one on, at most the tile's */
     uint32_t target;        /* in a stage's A or B */
 
-    __device__ __forceinline__ void start(const tile_job &job) {
+    __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job) {
         const int row = threadIdx.x / T::CHUNKS, chunk = threadIdx.x % T::CHUNKS;
-        a = job.a.at + row * job.a.row + chunk * 16;
-        b = job.b.at + row * job.b.row + chunk * 16;
+        a = static_cast<const char *>(buffers.a) + job.a.offset + row * job.a.row + chunk * 16;
+        b = static_cast<const char *>(buffers.b) + job.b.offset + row * job.b.row + chunk * 16;
         a_pass = job.a.row * T::PASS_ROWS;
         b_pass = job.b.row * T::PASS_ROWS;
         a_rows = job.a.rows - row;
@@ -207,7 +207,8 @@ __device__ __forceinline__ void mma_stage_rows(float *staged, const float (&acc)
 }
 
 template <class T>
-__device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const tensors &t, const tile_job &job,
+__device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                             const tensors &t, const tile_job &job,
                                              const float (&acc)[T::MI][T::NI][4]) {
     constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 4;
     static_assert(16 % (R * ROWS_AT_ONCE) == 0, "16 rows are whole rounds");
@@ -235,7 +236,7 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const te
                 x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
                 x.row[r] = row0 + chunk * 16 + row;
             }
-            epilogue_finish<T::LANES, R>(args, t, job, col0 / T::WN, x);
+            epilogue_finish<T::LANES, R>(args, buffers, t, job, col0 / T::WN, x);
         }
         __syncwarp();
     }
@@ -247,14 +248,15 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
-        raster::take(args, buffers, tile, job);
+    for (int64_t tile = block_index(); tile < raster::count(args);) {
+        raster::take(args, buffers.g, tile, job);
         mma_copier<T> copier;
-        copier.start(job);
+        copier.start(buffers, job);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
         mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
-        mma_epilogue<T>(args, t, job, acc);
+        mma_epilogue<T>(args, buffers, t, job, acc);
+        tile = job.next;
         __syncthreads();
     }
 }

@@ -53,30 +53,42 @@ template <class T, int PASSES, int WIDTH> struct simt_loader {
     static_assert(PASSES * PASS_KS == T::BK, "passes are whole along the rows too");
 
     const char *at;
+    bool plain; /* k is contiguous */
+    bool along; /* quads lie along the rows */
+    int rows;   /* that exist from this thread's first one on, at most the tile's */
     float kept[PASSES][4];
 
-    __device__ static __forceinline__ bool along_rows(const tile_operand &of) {
-        return of.col != T::BYTES && of.row < of.col;
-    }
-    __device__ static __forceinline__ int line(bool along) {
+    __device__ __forceinline__ int line() const {
         return along ? threadIdx.x / ROW_QUADS : threadIdx.x / T::QUADS;
     }
-    __device__ static __forceinline__ int quad(bool along) {
-        return along ? threadIdx.x % ROW_QUADS : threadIdx.x % T::QUADS;
+    __device__ __forceinline__ int place() const {
+        return (along ? threadIdx.x % ROW_QUADS : threadIdx.x % T::QUADS) * 4;
     }
 
-    __device__ __forceinline__ void start(const tile_operand &of) {
-        const bool along = along_rows(of);
-        const int64_t row = along ? quad(along) * 4 : line(along), k = along ? line(along) : quad(along) * 4;
-        at = of.at + row * of.row + k * of.col;
+    __device__ __forceinline__ void start(const void *base, const tile_operand &of) {
+        plain = of.col == T::BYTES;
+        along = !plain && of.row < of.col;
+        const int row = along ? place() : line(), k = along ? line() : place();
+        at = static_cast<const char *>(base) + (of.offset + row * of.row + k * of.col);
+        rows = of.rows - row;
     }
 
     /* k_left: elements of k from this k-tile's start on. */
     __device__ __forceinline__ void load(const tile_operand &of, int64_t k_left) {
-        const bool along = along_rows(of);
         const int ks = k_left < T::BK ? static_cast<int>(k_left) : T::BK;
-        const int count = (along ? of.rows : ks) - quad(along) * 4;
-        const int lines = (along ? ks : of.rows) - line(along);
+        if (!plain) {
+            load_strided(of, ks);
+            return;
+        }
+        const int count = ks - threadIdx.x % T::QUADS * 4;
+#pragma unroll
+        for (int i = 0; i < PASSES; i++)
+            quad_load(at + i * (of.row * T::PASS_ROWS), T::IN, i * T::PASS_ROWS < rows ? count : 0, kept[i]);
+        at += T::BK * T::BYTES;
+    }
+
+    __device__ __forceinline__ void load_strided(const tile_operand &of, int ks) {
+        const int count = along ? rows : ks - place(), lines = along ? ks - line() : rows;
         const int64_t step = along ? of.row : of.col;
         const int64_t pass = along ? of.col * PASS_KS : of.row * T::PASS_ROWS;
 #pragma unroll
@@ -86,19 +98,18 @@ template <class T, int PASSES, int WIDTH> struct simt_loader {
         at += of.col * T::BK;
     }
 
-    __device__ __forceinline__ void store(const tile_operand &of, float *tile) const {
-        const bool along = along_rows(of);
-        const int first = line(along), place = quad(along) * 4;
+    __device__ __forceinline__ void store(float *tile) const {
 #pragma unroll
         for (int i = 0; i < PASSES; i++) {
             if (along) {
-                const int k = i * PASS_KS + first;
-                *reinterpret_cast<float4 *>(tile + k * WIDTH + (place ^ T::shift(k))) =
+                const int k = i * PASS_KS + line();
+                *reinterpret_cast<float4 *>(tile + k * WIDTH + (place() ^ T::shift(k))) =
                     make_float4(kept[i][0], kept[i][1], kept[i][2], kept[i][3]);
             } else {
+                const int k = threadIdx.x % T::QUADS * 4;
+                const int row = i * T::PASS_ROWS + threadIdx.x / T::QUADS;
 #pragma unroll
-                for (int c = 0; c < 4; c++)
-                    tile[(place + c) * WIDTH + ((i * T::PASS_ROWS + first) ^ T::shift(place))] = kept[i][c];
+                for (int c = 0; c < 4; c++) tile[(k + c) * WIDTH + (row ^ T::shift(k))] = kept[i][c];
             }
         }
     }
@@ -130,17 +141,17 @@ __device__ __forceinline__ void simt_multiply(const float *tile, int ty, int tx,
 }
 
 template <class T>
-__device__ __forceinline__ void simt_main_loop(const tile_job &job, float *shared, int ty, int tx,
-                                               float (&acc)[T::TM][T::TN]) {
+__device__ __forceinline__ void simt_main_loop(const gemm_buffers &buffers, const tile_job &job,
+                                               float *shared, int ty, int tx, float (&acc)[T::TM][T::TN]) {
     simt_loader<T, T::A_PASSES, T::BM> a;
     simt_loader<T, T::B_PASSES, T::BN> b;
-    a.start(job.a);
-    b.start(job.b);
+    a.start(buffers.a, job.a);
+    b.start(buffers.b, job.b);
     int64_t k_left = job.k;
     a.load(job.a, k_left);
     b.load(job.b, k_left);
-    a.store(job.a, shared);
-    b.store(job.b, shared + T::BM * T::BK);
+    a.store(shared);
+    b.store(shared + T::BM * T::BK);
     __syncthreads();
     int used = 0;
 #pragma unroll 1
@@ -153,8 +164,8 @@ __device__ __forceinline__ void simt_main_loop(const tile_job &job, float *share
         simt_multiply<T>(shared + used * T::BUFFER, ty, tx, acc);
         used ^= 1;
         if (more) {
-            a.store(job.a, shared + used * T::BUFFER);
-            b.store(job.b, shared + used * T::BUFFER + T::BM * T::BK);
+            a.store(shared + used * T::BUFFER);
+            b.store(shared + used * T::BUFFER + T::BM * T::BK);
         }
         __syncthreads();
     }
@@ -162,9 +173,9 @@ __device__ __forceinline__ void simt_main_loop(const tile_job &job, float *share
 
 /* One row of every thread at a time goes through shared memory, from where a warp takes whole rows. */
 template <class T>
-__device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const tensors &t,
-                                              const tile_job &job, float *shared, int ty, int tx,
-                                              const float (&acc)[T::TM][T::TN]) {
+__device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                              const tensors &t, const tile_job &job, float *shared, int ty,
+                                              int tx, const float (&acc)[T::TM][T::TN]) {
     const int first = threadIdx.x / T::LANES, lane = threadIdx.x % T::LANES;
 #pragma unroll 1
     for (int round = 0; round < T::TM; round++) {
@@ -186,7 +197,7 @@ __device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const t
             x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
             x.row[r] = job.row + round / 4 * (T::BM / (T::TM / 4)) + row * 4 + round % 4;
         }
-        epilogue_finish<T::LANES, T::R>(args, t, job, job.col / T::BN, x);
+        epilogue_finish<T::LANES, T::R>(args, buffers, t, job, job.col / T::BN, x);
         __syncthreads();
     }
 }
@@ -199,11 +210,12 @@ __device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const gemm_
     __shared__ tile_job job;
     const int ty = threadIdx.x / T::COLS, tx = threadIdx.x % T::COLS;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args); tile += block_count()) {
-        raster::take(args, buffers, tile, job);
+    for (int64_t tile = block_index(); tile < raster::count(args);) {
+        raster::take(args, buffers.g, tile, job);
         float acc[T::TM][T::TN] = {};
-        simt_main_loop<T>(job, shared, ty, tx, acc);
-        simt_epilogue<T>(args, t, job, shared, ty, tx, acc);
+        simt_main_loop<T>(buffers, job, shared, ty, tx, acc);
+        tile = job.next;
+        simt_epilogue<T>(args, buffers, t, job, shared, ty, tx, acc);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family normalize value by value: what a row's reductions make of each of its values. Rows that hold +Inf or NaN, or nothing
- * but -Inf, have no finite logsumexp, and NaN for softmax and log_softmax. */
+ * Family normalize value by value: what a row's reductions make of each of its values. Rows that hold +Inf or
+ * NaN, or nothing but -Inf, have no finite logsumexp, and NaN for softmax and log_softmax. */
 #ifndef PAVE_KERNELS_OPENCL_ROW_FORM_H
 #define PAVE_KERNELS_OPENCL_ROW_FORM_H
 
@@ -14,8 +14,8 @@ typedef struct pv_form {
 } pv_form;
 
 /* Sum of every `step`-th column's squared distance from the mean, from column `from` on. */
-static inline float pv_fold_squares(float mean, __global const char *x, int type, long first, long col, long from, long to,
-                                    long step) {
+static inline float pv_fold_squares(float mean, __global const char *x, int type, long first, long col,
+                                    long from, long to, long step) {
     float s = 0.0f;
     while (from < to) {
         long end = min(from + PV_RUN * step, to);

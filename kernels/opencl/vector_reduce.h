@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Row reductions by vectors for kernels where one item owns rows: a stretch of floats in cache becomes a state of state.h
- * in each lane. Lanes are a row's columns, joined at its end in a fixed order, or neighbouring rows. */
+ * Row reductions by vectors for kernels where one item owns rows: a stretch of floats in cache becomes a
+ * state of state.h in each lane. Lanes are a row's columns, joined at its end in a fixed order, or
+ * neighbouring rows. */
 #ifndef PAVE_KERNELS_OPENCL_VECTOR_REDUCE_H
 #define PAVE_KERNELS_OPENCL_VECTOR_REDUCE_H
 
@@ -152,8 +153,9 @@ PV_INLINE PV_VT pv_stretch_exp(__local const float *v, int count, PV_VT top) {
     return s0 + s1;
 }
 
-/* Each lane's largest of count >= 1 vectors. `at` holds the columns of the first, those of the next are `step` further. A
- * lane begins as its first column's -Inf would leave it, so that a value has to be larger to replace it. */
+/* Each lane's largest of count >= 1 vectors. `at` holds the columns of the first, those of the next are
+ * `step` further. A lane begins as its first column's -Inf would leave it, so that a value has to be larger
+ * to replace it. */
 PV_INLINE pv_states pv_stretch_argmax(__local const float *v, int count, PV_VI at, int step) {
     PV_VT x = PV_C(-INFINITY);
     PV_VI best = at;
@@ -187,8 +189,8 @@ PV_INLINE pv_states pv_stretch_states(int reduce, __local const float *v, int co
     return s;
 }
 
-/* Rows as an item meets them: vectors of one row's columns, or of PV_W neighbouring rows where those lie closer together
- * than columns do. */
+/* Rows as an item meets them: vectors of one row's columns, or of PV_W neighbouring rows where those lie
+ * closer together than columns do. */
 typedef struct pv_shape {
     long step, lane; /* elements between vectors, and between their lanes */
     int high, wide;  /* rows and columns of a vector; one of them is 1 */
@@ -200,10 +202,10 @@ static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows) {
     return rows >= PV_W && row < col ? across : along;
 }
 
-/* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many vectors. Lanes
- * past the last row or column are `rest`. */
-PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long first, pv_shape shape, int lanes,
-                           int cols, float rest) {
+/* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many
+ * vectors. Lanes past the last row or column are `rest`. */
+PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long first, pv_shape shape,
+                       int lanes, int cols, float rest) {
     int count = (cols + shape.wide - 1) / shape.wide, j = 0;
     int full = lanes < shape.high ? 0 : cols / shape.wide, some = shape.wide > 1 ? cols % PV_W : lanes;
     if (shape.lane == 1 && type == PAVE_T_F16) {
@@ -215,7 +217,8 @@ PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long
     }
     PV_ROLLED
     for (; j < count; j++)
-        PV_VSTORE(pv_load_some(x, type, first + j * shape.step, shape.lane, j < full ? PV_W : some, rest), j, to);
+        PV_VSTORE(pv_load_some(x, type, first + j * shape.step, shape.lane, j < full ? PV_W : some, rest), j,
+                  to);
     return count;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the row families share: numbers, vectors whose lanes lie any stride apart, and links seen with rows and columns changed over, for kernels whose vectors run
- * along a column. */
+ * What the row families share: numbers, vectors whose lanes lie any stride apart, and links seen with rows
+ * and columns changed over, for kernels whose vectors run along a column. */
 #ifndef PAVE_KERNELS_OPENCL_WALK_H
 #define PAVE_KERNELS_OPENCL_WALK_H
 
@@ -22,8 +22,9 @@
 /* Matrices of a launch. */
 #define PV_MATRICES(args) ((args).batch[0] * (args).batch[1] * (args).batch[2])
 
-/* For functions that take local memory. Left to itself a compiler may keep one as a call and, where every caller passes the
- * same array, name the array in it; PoCL 3.1 gives a kernel's arrays their memory in the kernel alone. */
+/* For functions that take local memory. Left to itself a compiler may keep one as a call and, where every
+ * caller passes the same array, name the array in it; PoCL 3.1 gives a kernel's arrays their memory in the
+ * kernel alone. */
 #define PV_INLINE static inline __attribute__((always_inline))
 
 /* The first `count` lanes, `lane` elements apart. */
@@ -38,8 +39,8 @@ static inline void pv_put(__global char *y, int type, long first, long lane, int
     for (int j = 0; j < count; j++) pv_store1(y, type, first + j * lane, part[j]);
 }
 
-/* A chain of links for vectors of neighbouring rows: pv_chain is then told the column as its row and the row as its
- * column. */
+/* A chain of links for vectors of neighbouring rows: pv_chain is then told the column as its row and the row
+ * as its column. */
 static inline void pv_turn_links(pave_abi_link *to, const pave_abi_link *from, int count) {
     for (int i = 0; i < count; i++) {
         to[i] = from[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family join: merges the partial states that a fused or split reduction left, an item a row: in slot order (GPU), or PV_W
- * slots at a time with each lane's in slot order, then the lanes (CPU). */
+ * Family join: merges the partial states that a fused or split reduction left, an item a row: in slot order
+ * (GPU), or PV_W slots at a time with each lane's in slot order, then the lanes (CPU). */
 #if PAVE_THREADS == 1
 #define PV_W PAVE_VECTOR_WIDTH
 #endif
@@ -27,8 +27,10 @@ static inline float2 pv_join_row(int reduce, __global const float *states, long 
 #endif
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
-    const pave_abi_rows args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_rows args,
+                                                                                    __global const char *x,
+                                                                                    __global char *y,
+                                                                                    PV_TENSOR_ARGS) {
     const long rows = PV_MATRICES(args) * args.rows;
     __global const float *states = (__global const float *)(x + args.x.offset);
     y += args.y.offset;

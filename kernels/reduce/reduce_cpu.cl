@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family reduce for CPUs: one item a group, and a row, or PV_W neighbouring rows where those lie closer together than columns
- * do, at a time by vectors. A stretch of columns comes to local memory, which is plain cached memory on a CPU, as floats;
- * logsumexp takes it twice, for its maximum and for the exponentials. Any alignment of whole elements. */
+ * Family reduce for CPUs: one item a group, and a row, or PV_W neighbouring rows where those lie closer
+ * together than columns do, at a time by vectors. A stretch of columns comes to local memory, which is plain
+ * cached memory on a CPU, as floats; logsumexp takes it twice, for its maximum and for the exponentials. Any
+ * alignment of whole elements. */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
 #include "chain.h"
@@ -10,12 +11,13 @@
 #define PV_STRETCH 4096 /* floats */
 
 /* The states of columns [from, to) from row element `first` on, one of the lanes' rows each. */
-PV_INLINE pv_states pv_fold_rows(int reduce, __local float *stretch, __global const char *x, int type, long first,
-                                     long col, pv_shape shape, int lanes, long from, long to) {
+PV_INLINE pv_states pv_fold_rows(int reduce, __local float *stretch, __global const char *x, int type,
+                                 long first, long col, pv_shape shape, int lanes, long from, long to) {
     const long per = PV_STRETCH / PV_W * shape.wide;
     pv_states s = pv_states_begin(reduce);
     for (long c = from; c < to; c += per) {
-        int count = pv_stage(stretch, x, type, first + c * col, shape, lanes, (int)min(to - c, per), pv_identity(reduce));
+        int count = pv_stage(stretch, x, type, first + c * col, shape, lanes, (int)min(to - c, per),
+                             pv_identity(reduce));
         PV_VI at = (PV_VI)((int)c) + (shape.wide > 1 ? PV_LANES : (PV_VI)(0));
         pv_states t = pv_stretch_states(reduce, stretch, count, at, shape.wide);
         s = c == from ? t : pv_states_merge(reduce, s, t);
@@ -43,8 +45,10 @@ static inline void pv_put_indices(__global int *y, long first, long lane, int la
     for (int j = 0; j < lanes; j++) y[first + j * lane] = part[j];
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
-    const pave_abi_rows args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_rows args,
+                                                                                    __global const char *x,
+                                                                                    __global char *y,
+                                                                                    PV_TENSOR_ARGS) {
     __local float stretch[PV_STRETCH] __attribute__((aligned(64)));
     const pv_shape shape = pv_shape_of(&args.x, args.rows);
     const long slots = max(args.slots, 1L), slice = args.slots > 0 ? args.slice : args.cols;
@@ -54,12 +58,13 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     x += args.x.offset;
     y += args.y.offset;
     for (long i = PV_GROUP; i < PV_MATRICES(args) * strips * slots; i += PV_GROUPS) {
-        long matrix = i / slots / strips, row = i / slots % strips * shape.high, slot = i % slots, b[PAVE_BATCH_DIMS];
+        long matrix = i / slots / strips, row = i / slots % strips * shape.high, slot = i % slots,
+             b[PAVE_BATCH_DIMS];
         int lanes = (int)min(args.rows - row, (long)shape.high);
         pv_unflatten(matrix, args.batch, b);
-        pv_states s = pv_fold_rows(args.reduce, stretch, x, args.x_type,
-                                   pv_batch_offset(&args.x, b) + row * args.x.row, args.x.col, shape, lanes,
-                                   slot * slice, min(slot * slice + slice, args.cols));
+        pv_states s =
+            pv_fold_rows(args.reduce, stretch, x, args.x_type, pv_batch_offset(&args.x, b) + row * args.x.row,
+                         args.x.col, shape, lanes, slot * slice, min(slot * slice + slice, args.cols));
         long to = pv_batch_offset(&args.y, b) + row * args.y.row;
         if (args.slots > 0) {
             pv_leave((__global float *)y, (matrix * args.rows + row) * slots + slot, slots, lanes, s);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family reduce for GPUs, across: an item takes a row or a slice of one, neighbouring items neighbouring rows, so that reads
- * of a column coalesce where rows are 1 apart. Any alignment of whole elements. */
+ * Family reduce for GPUs, across: an item takes a row or a slice of one, neighbouring items neighbouring
+ * rows, so that reads of a column coalesce where rows are 1 apart. Any alignment of whole elements. */
 #include "prelude.h"
 #include "chain.h"
 #include "row_state.h"
 #include "walk.h"
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
-    const pave_abi_rows args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_rows args,
+                                                                                    __global const char *x,
+                                                                                    __global char *y,
+                                                                                    PV_TENSOR_ARGS) {
     const long slots = max(args.slots, 1L), slice = args.slots > 0 ? args.slice : args.cols;
     const long strips = (args.rows + PAVE_THREADS - 1) / PAVE_THREADS;
     x += args.x.offset;

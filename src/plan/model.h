@@ -53,7 +53,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
                                   const pave__gemm_load *load, int32_t group_m);
 
 /* Tiles that `row` cuts a step of its family (map, reduce, join, normalize) into, INT64_MAX as above. */
-int64_t pave__rows_tiles(const pave__row *row, const pave__step *step);
+int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, const pave__step *step);
 /* The same step's time on that row; its operands' strides count, whatever row it holds itself. */
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row,
                                   const pave__step *step);

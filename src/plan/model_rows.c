@@ -36,25 +36,37 @@ static int sweeps(const pave__step *s, pave__family family) {
     return s->reduction == PAVE_REDUCE_NORMALIZE ? 3 : 2;
 }
 
-int64_t pave__rows_tiles(const pave__row *row, const pave__step *s) {
+/* A CPU's rows for reductions and normalizations are both kinds in one: where rows lie closer together than columns do, they
+ * take a vector of neighbouring ones at a time. */
+static int64_t strip(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    bool both = device->kind == PAVE_DEVICE_CPU && row->layout == PAVE__LAYOUT_ROWS &&
+                (row->family == PAVE__REDUCE || row->family == PAVE__NORMALIZE);
+    bool closer = pave__reach_bytes(device, s->in0.row, 1) < pave__reach_bytes(device, s->in0.col, 1);
+    return both && closer && s->m >= device->vector_width && device->vector_width > 0 ? device->vector_width
+                                                                                      : 1;
+}
+
+int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, const pave__step *s) {
     int64_t batches = pave__batches(s->batch), bm = row->bm > 0 ? row->bm : 1, bn = row->bn > 0 ? row->bn : 1;
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
     int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
-    if (row->layout == PAVE__LAYOUT_ACROSS)
-        return pave__times(pave__times(batches, parts), pave__div_up(s->m, bm));
+    int64_t lanes = strip(device, row, s);
+    if (row->layout == PAVE__LAYOUT_ACROSS || lanes > 1)
+        return pave__times(pave__times(batches, parts), pave__div_up(s->m, pave__times(bm, lanes)));
     return pave__div_up(pave__times(pave__times(batches, parts), s->m), bm);
 }
 
 /* The stride between values that `row` takes at a time. */
-static int64_t x_stride(const pave__row *row, const pave__step *s) {
+static int64_t x_stride(const pave_device_info *device, const pave__row *row, const pave__step *s) {
     if (row->layout == PAVE__LAYOUT_ANY) return 1;
-    return row->layout == PAVE__LAYOUT_ACROSS ? s->in0.row : s->in0.col;
+    return row->layout == PAVE__LAYOUT_ACROSS || strip(device, row, s) > 1 ? s->in0.row : s->in0.col;
 }
 
-static int64_t y_stride(const pave__row *row, const pave__step *s) {
+static int64_t y_stride(const pave_device_info *device, const pave__row *row, const pave__step *s) {
     if (row->layout == PAVE__LAYOUT_ANY || row->family == PAVE__REDUCE || row->family == PAVE__JOIN) return 1;
-    return row->layout == PAVE__LAYOUT_ACROSS && row->family == PAVE__NORMALIZE ? s->out.row : s->out.col;
+    bool across = row->layout == PAVE__LAYOUT_ACROSS || strip(device, row, s) > 1;
+    return across && row->family == PAVE__NORMALIZE ? s->out.row : s->out.col;
 }
 
 /* The share of an operand's elements that are distinct: what repeats is read once. */
@@ -75,7 +87,8 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     if (row->family == PAVE__JOIN) {
         in = once = rows * (double)cols * STATE_BYTES;
     } else {
-        in = rows * (double)cols * pave__reach_bytes(device, x_stride(row, s), pave__type_bytes(s->in0.type));
+        in = rows * (double)cols *
+             pave__reach_bytes(device, x_stride(device, row, s), pave__type_bytes(s->in0.type));
         once = in * distinct(s, &s->in0, cols);
     }
     int elem = pave__type_bytes(s->out.type);
@@ -84,7 +97,7 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     else if (row->family == PAVE__REDUCE || row->family == PAVE__JOIN)
         out = rows * elem;
     else
-        out = rows * (double)s->n * pave__reach_bytes(device, y_stride(row, s), elem);
+        out = rows * (double)s->n * pave__reach_bytes(device, y_stride(device, row, s), elem);
     /* A row that is walked again is found in the cache where those in work fit. */
     double in_work = (double)pave__units(device) * p->blocks_per_unit * (row->bm > 0 ? row->bm : 1);
     double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0);
@@ -110,7 +123,7 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
 
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row, const pave__step *s) {
     pave__prediction p = {0};
-    pave__count_waves(device, row, pave__rows_tiles(row, s), &p);
+    pave__count_waves(device, row, pave__rows_tiles(device, row, s), &p);
     double rows = (double)pave__batches(s->batch) * (double)s->m;
     double elems = rows * (double)columns(s, row->family);
     bool map = row->family == PAVE__MAP;
@@ -138,7 +151,7 @@ int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, 
                           int64_t *slice) {
     pave__step whole = *step;
     whole.slots = 0;
-    int64_t blocks = pave__rows_tiles(row, &whole);
+    int64_t blocks = pave__rows_tiles(device, row, &whole);
     int64_t a_unit =
         device->kind == PAVE_DEVICE_GPU ? pave__blocks_per_unit(device, row) : CPU_BLOCKS_PER_UNIT;
     int64_t wanted = pave__units(device) * a_unit;

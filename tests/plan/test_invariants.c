@@ -56,7 +56,8 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
         check_gemm_grid(s, d);
     } else if (s->row->family != PAVE__MAP) {
         int64_t rows = batches_of(s) * s->m * (s->partial.place ? s->slots : 1);
-        assert_true((int64_t)s->grid[0] * s->row->bm >= rows);
+        int64_t lanes = d->kind == PAVE_DEVICE_CPU && s->in0.row < s->in0.col ? d->vector_width : 1;
+        assert_true((int64_t)s->grid[0] * s->row->bm * lanes >= rows);
         assert_true(s->grid[1] == 1 && s->grid[2] == 1);
     }
 }
