@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Expands the families' tables into the one array of rows. Shared-memory sizes follow from the tiles here, so
- * that no table repeats them. */
+ * that no table repeats them: what a CUDA launch asks for, and what an OpenCL source declares. */
 #include "kernels/rows.h"
 
 #include "kernels/abi.h"
 #include "kernels/gemm/rows.h"
-#include "kernels/pack/rows.h"
+#include "kernels/map/rows.h"
 #include "kernels/peak/rows.h"
 #include "kernels/reduce/rows.h"
 #include <pave/device.h>
@@ -21,6 +21,13 @@
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
+#define FLOAT_BYTES 4
+#define STATE_BYTES 8
+/* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles with
+ * padded rows, and a state for each item's columns. */
+#define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
+#define LOCAL_gemm_tile(BM, BN, BK, WM, WN) \
+    ((BK) * ((BM) + (BN) + 8) * FLOAT_BYTES + (BM) * ((BN) / (WN)) * STATE_BYTES)
 
 /* clang-format off */
 #define MMA(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
@@ -35,6 +42,7 @@
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = (STAGES),      \
      .threads = ((BM) / (WM)) * ((BN) / (WN)) * 32,                                       \
      .align = 16,                                                                         \
+     .layout = PAVE__LAYOUT_ROWS,                                                         \
      .slice = (WN),                                                                       \
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
@@ -51,6 +59,7 @@
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (TM), .wn = (TN), .stages = 1,             \
      .threads = ((BM) / (TM)) * ((BN) / (TN)),                                            \
      .align = 1,                                                                          \
+     .layout = PAVE__LAYOUT_ANY,                                                          \
      .slice = (BN),                                                                       \
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
@@ -66,31 +75,44 @@
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = 1,             \
      .threads = (THREADS),                                                                \
      .align = 1,                                                                          \
+     .layout = PAVE__LAYOUT_ANY,                                                          \
      .slice = (BN),                                                                       \
+     .shared_bytes = LOCAL_##SOURCE(BM, BN, BK, WM, WN),                                  \
      .efficiency = (EFFICIENCY),                                                          \
      .source = TEXT(SOURCE)},
-#define SIMPLE(NAME, FAMILY, BACKEND, KIND, BM, BN, THREADS, SOURCE)                      \
+#define ON_ROWS(NAME, FAMILY, BACKEND, KIND, LAYOUT, BM, BN, THREADS, SOURCE)             \
     {.name = TEXT(NAME),                                                                  \
-     .family = (FAMILY),                                                                  \
-     .backend = (BACKEND),                                                                \
+     .family = PAVE__##FAMILY,                                                            \
+     .backend = PAVE__##BACKEND,                                                          \
      .kind = (KIND),                                                                      \
      .path = PAVE_PATH_FMA,                                                               \
      .precision = PAVE_HIGHEST,                                                           \
+     .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .efficiency = 0.8,                                                                   \
      .source = (SOURCE)},
-#define REDUCE_CUDA(NAME, ROWS, THREADS) \
-    SIMPLE(NAME, PAVE__REDUCE, PAVE__CUDA, PAVE_DEVICE_GPU, ROWS, 1, THREADS, NULL)
-#define JOIN_CUDA(NAME, ROWS, THREADS) \
-    SIMPLE(NAME, PAVE__JOIN, PAVE__CUDA, PAVE_DEVICE_GPU, ROWS, 1, THREADS, NULL)
-#define PACK_CUDA(NAME, ELEMS, THREADS) \
-    SIMPLE(NAME, PAVE__PACK, PAVE__CUDA, PAVE_DEVICE_GPU, 1, ELEMS, THREADS, NULL)
-#define REDUCE_CL(NAME, KIND, ROWS, THREADS, SOURCE) \
-    SIMPLE(NAME, PAVE__REDUCE, PAVE__OPENCL, KIND_##KIND, ROWS, 1, THREADS, TEXT(SOURCE))
-#define JOIN_CL(NAME, KIND, ROWS, THREADS, SOURCE) \
-    SIMPLE(NAME, PAVE__JOIN, PAVE__OPENCL, KIND_##KIND, ROWS, 1, THREADS, TEXT(SOURCE))
-#define PACK_CL(NAME, KIND, ELEMS, THREADS, SOURCE) \
-    SIMPLE(NAME, PAVE__PACK, PAVE__OPENCL, KIND_##KIND, 1, ELEMS, THREADS, TEXT(SOURCE))
+#define REDUCE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
+    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
+    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+#define JOIN_CUDA(NAME, LAYOUT, ROWS, THREADS) \
+    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+#define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, NULL)
+#define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
+    ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+#define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
+    ON_ROWS(NAME, NORMALIZE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+#define JOIN_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
+    ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+#define MAP_CL(NAME, KIND, LAYOUT, ROWS, COLS, THREADS, SOURCE) \
+    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, TEXT(SOURCE))
+#define HOST(NAME, FAMILY, BM, BN, TYPE, SLICE)                                            \
+    {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__HOST,                  \
+     .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ANY,                                \
+     .a_type = (TYPE), .b_type = (TYPE),                                                   \
+     .bm = (BM), .bn = (BN), .bk = 1, .wm = (BM), .wn = (BN), .stages = 1, .threads = 1,   \
+     .align = 1, .slice = (SLICE), .efficiency = 1.0},
 #define PEAK_CUDA(NAME, PATH, THREADS, FLOPS)                                              \
     {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__CUDA,                      \
      .kind = PAVE_DEVICE_GPU, .path = PAVE_PATH_##PATH, .threads = (THREADS), .align = 1,  \
@@ -106,22 +128,19 @@ static const pave__row rows[] = {
     PAVE_GEMM_CL_ROWS(CL)
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)
+    PAVE_NORMALIZE_CUDA_ROWS(NORMALIZE_CUDA)
+    PAVE_NORMALIZE_CL_ROWS(NORMALIZE_CL)
     PAVE_JOIN_CUDA_ROWS(JOIN_CUDA)
     PAVE_JOIN_CL_ROWS(JOIN_CL)
-    PAVE_PACK_CUDA_ROWS(PACK_CUDA)
-    PAVE_PACK_CL_ROWS(PACK_CL)
+    PAVE_MAP_CUDA_ROWS(MAP_CUDA)
+    PAVE_MAP_CL_ROWS(MAP_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
-    {.name = "pave_gemm_host_f64", .family = PAVE__GEMM, .backend = PAVE__HOST, .precision = PAVE_HIGHEST,
-     .a_type = PAVE_T_F32, .b_type = PAVE_T_F32,
-     .bm = 64, .bn = 64, .bk = 1, .wm = 64, .wn = 64, .stages = 1, .threads = 1, .align = 1, .slice = 64,
-     .efficiency = 1.0},
-    {.name = "pave_reduce_host_f64", .family = PAVE__REDUCE, .backend = PAVE__HOST,
-     .precision = PAVE_HIGHEST, .bm = 1, .bn = 1, .stages = 1, .threads = 1, .align = 1, .efficiency = 1.0},
-    {.name = "pave_join_host_f64", .family = PAVE__JOIN, .backend = PAVE__HOST, .precision = PAVE_HIGHEST,
-     .bm = 64, .bn = 1, .stages = 1, .threads = 1, .align = 1, .efficiency = 1.0},
-    {.name = "pave_pack_host_f64", .family = PAVE__PACK, .backend = PAVE__HOST, .precision = PAVE_HIGHEST,
-     .bm = 1, .bn = 4096, .stages = 1, .threads = 1, .align = 1, .efficiency = 1.0},
+    HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64)
+    HOST(pave_reduce_host_f64, REDUCE, 1, 1, PAVE_T_NONE, 0)
+    HOST(pave_normalize_host_f64, NORMALIZE, 1, 1, PAVE_T_NONE, 0)
+    HOST(pave_join_host_f64, JOIN, 64, 1, PAVE_T_NONE, 0)
+    HOST(pave_map_host_f64, MAP, 1, 4096, PAVE_T_NONE, 0)
 };
 /* clang-format on */
 

@@ -43,7 +43,7 @@ typedef struct pave__row {
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */
     int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
     int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */
-    uint32_t shared_bytes;
+    uint32_t shared_bytes; /* of a block; CUDA: asked for by the launch, OpenCL: declared by the source */
     double efficiency; /* share of the path's peak that the main loop reaches where nothing else limits it */
     double peak_flops; /* family peak: operations a thread and iteration */
     const char *source; /* OpenCL: name of the embedded source file */

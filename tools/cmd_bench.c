@@ -8,14 +8,14 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: pave bench [--suite headline|gemm|reduce|all] [OPTIONS]\n\n"
+    "usage: pave bench [--suite NAME] [OPTIONS]\n\n"
     "Medians of runs on random data by the device's clock, inputs rotated past the L2, beside\n"
     "the device's own peak as measured now: arithmetic of the path that the plan takes, and a\n"
     "copy for the bandwidth.\n\n"
     "  --suite NAME         headline (default): 16384 x 2048 -> 4096 sigmoid -> 1024 logsumexp;\n"
-    "                       gemm, reduce, all\n"
+    "                       gemm, batched, grouped, epilogue, reduce, map, all\n"
     "  --shape MxNxK        one linear of this shape in place of a suite; MxK for a logsumexp\n"
-    "  --scale A/B          that part of the rows of headline and gemm (default 1; 1/16 on a\n"
+    "  --scale A/B          that part of the rows of products (default 1; 1/16 on a\n"
     "                       CPU, 1/1024 on the host backend)\n"
     "  --device SELECTOR    as PAVE_BACKEND: auto, cuda[:N], opencl[:WHAT], host\n"
     "  --precision WORD     highest, high (default), medium\n"
@@ -24,23 +24,9 @@ static const char help[] =
     "  --json               for programs\n\n"
     "exit codes: 0 ok, 1 failed, 2 wrong usage, 3 no device, 130 interrupted";
 
-static const bench_case cases[] = {
-    {"headline", 16384, 2048, 2, {4096, 1024}, true, PAVE_REDUCE_LOGSUMEXP, 0, 0},
-    {"gemm", 16384, 2048, 1, {4096}, false, 0, 0, 0},
-    {"gemm", 16384, 4096, 1, {1024}, false, 0, 0, 0},
-    {"gemm", 8192, 8192, 1, {8192}, false, 0, 0, 0},
-    {"gemm", 4096, 4096, 1, {4096}, false, 0, 0, 0},
-    {"gemm", 1024, 1024, 1, {1024}, false, 0, 0, 0},
-    {"gemm", 512, 4096, 1, {4096}, false, 0, 0, 0},
-    {"gemm", 64, 4096, 1, {4096}, false, 0, 0, 0},
-    {"gemm", 1, 4096, 1, {4096}, false, 0, 0, 0},
-    {"gemm", 3000, 1111, 1, {5000}, false, 0, 0, 0},
-    {"reduce", 16384, 1024, 0, {0}, false, PAVE_REDUCE_LOGSUMEXP, 0, 0},
-    {"reduce", 64, 1000000, 0, {0}, false, PAVE_REDUCE_LOGSUMEXP, 0, 0},
-    {"reduce", 1000000, 64, 0, {0}, false, PAVE_REDUCE_LOGSUMEXP, 0, 0},
-};
-static const tool_word suites[] = {
-    {"headline", 0, 0, 0}, {"gemm", 1, 0, 0}, {"reduce", 2, 0, 0}, {"all", 3, 0, 0}, {NULL, 0, 0, 0}};
+static const tool_word suites[] = {{"headline", 0, 0, 0}, {"gemm", 1, 0, 0},     {"batched", 2, 0, 0},
+                                   {"grouped", 3, 0, 0},  {"epilogue", 4, 0, 0}, {"reduce", 5, 0, 0},
+                                   {"map", 6, 0, 0},      {"all", 7, 0, 0},      {NULL, 0, 0, 0}};
 
 typedef struct request {
     const char *device;
@@ -66,7 +52,9 @@ static bool parse_shape(request *r) {
     int64_t v[3];
     size_t count;
     if (!parse_pair("--shape", optarg, 'x', 2, 3, v, &count)) return false;
-    r->shape = (bench_case){.suite = "shape", .m = v[0], .k = v[count - 1], .layer_count = count - 2};
+    r->shape = (bench_case){
+        .suite = "shape", .op = PAVE_OP_LINEAR, .m = v[0], .k = v[count - 1], .layer_count = count - 2};
+    if (count == 2) r->shape.op = PAVE_OP_REDUCE;
     r->shape.widths[0] = v[1];
     if (count == 2) r->shape.reduction = PAVE_REDUCE_LOGSUMEXP;
     return true;
@@ -93,21 +81,11 @@ static void default_scale(request *r, const pave_device_info *info) {
     r->scale[1] = strcmp(info->backend, "host") == 0 ? 1024 : info->kind == PAVE_DEVICE_CPU ? 16 : 1;
 }
 
-static void shape_text(const bench_case *c, char *text, size_t capacity) {
-    if (!c->layer_count)
-        snprintf(text, capacity, "%" PRId64 "x%" PRId64, c->m, c->k);
-    else if (c->layer_count == 1)
-        snprintf(text, capacity, "%" PRId64 "x%" PRId64 "x%" PRId64, c->m, c->widths[0], c->k);
-    else
-        snprintf(text, capacity, "%" PRId64 "x%" PRId64 ">%" PRId64 ">%" PRId64, c->m, c->k, c->widths[0],
-                 c->widths[1]);
-}
-
 static void print_row(const bench_case *c, const bench_result *r) {
     char shape[64];
     double seconds = r->median_ns * 1e-9;
-    shape_text(c, shape, sizeof shape);
-    printf("%-9s %-22s %9.4f %9.4f %5d %9.1f ", c->suite, shape, r->median_ns * 1e-6, r->min_ns * 1e-6,
+    bench_shape_text(c, shape, sizeof shape);
+    printf("%-9s %-30s %9.4f %9.4f %5d %9.1f ", c->suite, shape, r->median_ns * 1e-6, r->min_ns * 1e-6,
            r->runs, r->bytes / seconds * 1e-9);
     if (c->layer_count) printf("%8.3f ", r->flops / seconds * 1e-12);
     if (c->layer_count && r->compute_share > 0)
@@ -124,13 +102,14 @@ static json_t *row_json(const bench_case *c, const bench_result *r) {
     json_t *widths = json_array();
     for (size_t i = 0; i < c->layer_count; i++) json_array_append_new(widths, json_integer(c->widths[i]));
     double seconds = r->median_ns * 1e-9;
-    return json_pack("{s:s,s:I,s:I,s:o,s:s,s:s,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:s}", "suite", c->suite, "m",
-                     (json_int_t)c->m, "k", (json_int_t)c->k, "widths", widths, "type",
-                     pave_dtype_name(c->type), "precision", tool_word_of(tool_precisions, c->precision),
-                     "runs", r->runs, "rotated", r->rotated, "median_ns", r->median_ns, "min_ns", r->min_ns,
-                     "tflops", r->flops / seconds * 1e-12, "gbytes_per_s", r->bytes / seconds * 1e-9,
-                     "share_of_arithmetic_peak", r->compute_share, "share_of_copy_bandwidth", r->memory_share,
-                     "kernels", r->kernels);
+    return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:s,s:s,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:s}", "suite",
+                     c->suite, "op", tool_word_of(tool_ops, c->op), "what", c->what ? c->what : "", "batch",
+                     (json_int_t)c->batch, "groups", (json_int_t)c->groups, "m", (json_int_t)c->m, "k",
+                     (json_int_t)c->k, "widths", widths, "type", pave_dtype_name(c->type), "precision",
+                     tool_word_of(tool_precisions, c->precision), "runs", r->runs, "rotated", r->rotated,
+                     "median_ns", r->median_ns, "min_ns", r->min_ns, "tflops", r->flops / seconds * 1e-12,
+                     "gbytes_per_s", r->bytes / seconds * 1e-9, "share_of_arithmetic_peak", r->compute_share,
+                     "share_of_copy_bandwidth", r->memory_share, "kernels", r->kernels);
 }
 
 static void print_head(const request *r, const tool_session *s, const pave_device_info *measured) {
@@ -142,9 +121,8 @@ static void print_head(const request *r, const tool_session *s, const pave_devic
             printf(" %s %s,", paths[p], tool_quantity(text, sizeof text, measured->flops[p], "FLOP/s"));
     printf(" copy %s\n", tool_quantity(text, sizeof text, measured->memory_bytes_per_s, "B/s"));
     if (r->scale[0] != r->scale[1] && !r->shape.m)
-        printf("scaled    headline and gemm to %" PRId64 "/%" PRId64 " of their rows\n", r->scale[0],
-               r->scale[1]);
-    printf("\n%-9s %-22s %9s %9s %5s %9s %8s %7s %7s  kernels\n", "suite", "shape", "median ms", "min ms",
+        printf("scaled    products to %" PRId64 "/%" PRId64 " of their rows\n", r->scale[0], r->scale[1]);
+    printf("\n%-9s %-30s %9s %9s %5s %9s %8s %7s %7s  kernels\n", "suite", "shape", "median ms", "min ms",
            "runs", "GB/s", "TFLOP/s", "% peak", "% copy");
 }
 
@@ -153,8 +131,10 @@ static int run_case(const request *r, tool_session *s, const pave_device_info *m
     c.type = r->type ? (pave_dtype)r->type->value : PAVE_F32;
     c.precision = r->precision ? (pave_precision)r->precision->value : PAVE_HIGH;
     if (c.layer_count && !r->shape.m) {
-        int64_t scaled = c.m * r->scale[0] / r->scale[1];
-        c.m = scaled > 8 || scaled > c.m ? scaled : c.m < 8 ? c.m : 8; /* few rows are a case of their own */
+        int64_t *size = c.batch > 1 ? &c.batch : &c.m, scaled = *size * r->scale[0] / r->scale[1];
+        *size = scaled > 8 || scaled > *size ? scaled
+                : *size < 8                  ? *size
+                                             : 8; /* few rows are a case of their own */
     }
     bench_result result;
     int code = tool_interrupted() ? TOOL_INTERRUPTED : bench_measure(s, measured, &c, (int)r->runs, &result);
@@ -170,9 +150,9 @@ static int run_cases(const request *r, tool_session *s, const pave_device_info *
     if (r->shape.m) return run_case(r, s, measured, r->shape, list);
     int code = TOOL_OK;
     const char *suite = r->suite ? r->suite->name : "headline";
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0] && !code; i++)
-        if (strcmp(suite, "all") == 0 || strcmp(suite, cases[i].suite) == 0)
-            code = run_case(r, s, measured, cases[i], list);
+    for (const bench_case *c = bench_cases; c->suite && !code; c++)
+        if (strcmp(suite, "all") == 0 || strcmp(suite, c->suite) == 0)
+            code = run_case(r, s, measured, *c, list);
     return code;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Options and words: long options with a suggestion for a mistyped one, integers that cannot overflow, and
  * the one table of words for each of the library's enums. */
+#include "kernels/reduce/reductions.h"
 #include "tools/common.h"
 
 #include <errno.h>
@@ -23,13 +24,9 @@ const tool_word tool_activations[] = {{"none", PAVE_LINK_NONE, 0, 0},
                                       {"softplus", PAVE_LINK_SOFTPLUS, 0, 0},
                                       {"elu", PAVE_LINK_ELU, 1, 0},
                                       {NULL, 0, 0, 0}};
-const tool_word tool_reductions[] = {{"none", PAVE_REDUCE_NONE, 0, 0},
-                                     {"logsumexp", PAVE_REDUCE_LOGSUMEXP, 0, 0},
-                                     {"sum", PAVE_REDUCE_SUM, 0, 0},
-                                     {"mean", PAVE_REDUCE_MEAN, 0, 0},
-                                     {"max", PAVE_REDUCE_MAX, 0, 0},
-                                     {"min", PAVE_REDUCE_MIN, 0, 0},
-                                     {NULL, 0, 0, 0}};
+#define WORD(ENUM, name, formula, empty, states, wide) {#name, PAVE_REDUCE_##ENUM, 0, 0},
+const tool_word tool_reductions[] = {{"none", PAVE_REDUCE_NONE, 0, 0}, PAVE_REDUCTIONS(WORD){NULL, 0, 0, 0}};
+#undef WORD
 const tool_word tool_precisions[] = {{"highest", PAVE_HIGHEST, 0, 0},
                                      {"high", PAVE_HIGH, 0, 0},
                                      {"medium", PAVE_MEDIUM, 0, 0},
@@ -39,6 +36,9 @@ const tool_word tool_types[] = {
 const tool_word tool_ops[] = {{"linear", PAVE_OP_LINEAR, 0, 0},
                               {"reduce", PAVE_OP_REDUCE, 0, 0},
                               {"mlp", PAVE_OP_MLP, 0, 0},
+                              {"matmul", PAVE_OP_MATMUL, 0, 0},
+                              {"grouped", PAVE_OP_GROUPED, 0, 0},
+                              {"map", PAVE_OP_MAP, 0, 0},
                               {NULL, 0, 0, 0}};
 
 /* Levenshtein's distance of short words; 99 where a word is long. */

@@ -46,8 +46,11 @@
 #endif
 
 /* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
-#define PV_GROUP ((long)get_group_id(1) * (long)get_num_groups(0) + (long)get_group_id(0))
-#define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1))
+#define PV_GROUP                                                                     \
+    (((long)get_group_id(2) * (long)get_num_groups(1) + (long)get_group_id(1)) *     \
+         (long)get_num_groups(0) +                                                   \
+     (long)get_group_id(0))
+#define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1) * (long)get_num_groups(2))
 
 /* Some implementations' tanh stops one ulp short of 1, which gelu_tanh would multiply by an infinite v. */
 static inline PV_VT pv_tanh(PV_VT v) {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Row reductions by vectors for kernels where one item owns a row: a stretch of floats in cache becomes one
- * state of state.h. Lane order is fixed, so the same input gives the same bits. */
+ * Row reductions by vectors for kernels where one item owns rows: a stretch of floats in cache becomes a
+ * state of state.h in each lane. Lanes are a row's columns, joined at its end in a fixed order, or
+ * neighbouring rows. */
 #ifndef PAVE_KERNELS_OPENCL_VECTOR_REDUCE_H
 #define PAVE_KERNELS_OPENCL_VECTOR_REDUCE_H
 
 #include "prelude.h"
 #include "state.h"
+#include "walk.h"
 
 /* What leaves a reduction as it was. */
 static inline float pv_identity(int reduce) {
-    return reduce == 1 || reduce == 4 ? -INFINITY : reduce == 5 ? INFINITY : 0.0f;
+    return reduce == 1 || reduce == 4 || reduce == 6 ? -INFINITY : reduce == 5 ? INFINITY : 0.0f;
 }
 
 /* exp(d) for d <= 0, -Inf, NaN or +Inf (which a clamped maximum leaves of an infinite value). Below -87 it is
@@ -69,9 +71,155 @@ static inline float pv_lanes_fold(int reduce, PV_VT v) {
     }
     float2 s = (float2)(top.s0, 0.0f);
     if (reduce == 1) return fmin(fmax(fmax(top.s0, top.s1), fmax(top.s2, top.s3)), FLT_MAX);
-    s = pave_state_fold(reduce, s, top.s1);
-    s = pave_state_fold(reduce, s, top.s2);
-    return pave_state_fold(reduce, s, top.s3).x;
+    s = pave_state_fold(reduce, s, top.s1, 0);
+    s = pave_state_fold(reduce, s, top.s2, 0);
+    return pave_state_fold(reduce, s, top.s3, 0).x;
+}
+
+/* A state in each lane; argmax's indices are bits in y, as in state.h. */
+typedef struct pv_states {
+    PV_VT x, y;
+} pv_states;
+
+static inline pv_states pv_states_begin(int reduce) {
+    float2 s = pave_state_begin(reduce);
+    pv_states t = {PV_C(s.x), PV_C(s.y)};
+    return t;
+}
+
+static inline pv_states pv_states_merge(int reduce, pv_states s, pv_states t) {
+    if (reduce == 1) {
+        PV_VT top = s.x > t.x ? s.x : t.x;
+        s.y = s.y * pv_exp_below(s.x - top) + t.y * pv_exp_below(t.x - top);
+        s.x = top;
+    } else if (reduce == 6) {
+        PV_VI alike = (s.x == t.x) | ((s.x != s.x) & (t.x != t.x));
+        PV_VI less = PV_JOIN(as_int, PV_W)(t.y) < PV_JOIN(as_int, PV_W)(s.y);
+        PV_VI better = alike ? less : ((t.x > s.x) | (t.x != t.x));
+        s.x = better ? t.x : s.x;
+        s.y = better ? t.y : s.y;
+    } else {
+        s.x = pv_vector_fold(reduce, s.x, t.x);
+    }
+    return s;
+}
+
+/* All lanes as one state. */
+static inline float2 pv_states_join(int reduce, pv_states s) {
+    if (reduce == 1) {
+        float top = pv_lanes_fold(1, s.x);
+        return (float2)(top, pv_lanes_sum(s.y * pv_exp_below(s.x - PV_C(top))));
+    }
+    if (reduce != 6) return (float2)(pv_lanes_fold(reduce, s.x), 0.0f);
+    float x[PV_W], y[PV_W];
+    PV_VSTORE(s.x, 0, x);
+    PV_VSTORE(s.y, 0, y);
+    float2 best = (float2)(x[0], y[0]);
+    PV_ROLLED
+    for (int j = 1; j < PV_W; j++) best = pave_state_pick(best, x[j], y[j]);
+    return best;
+}
+
+static inline PV_VT pv_states_finish(int reduce, pv_states s, float count) {
+    if (reduce == 1) return s.x + log(s.y);
+    if (reduce == 3) return count > 0.0f ? s.x / PV_C(count) : PV_C(NAN);
+    return s.x;
+}
+
+/* Each lane's fold of `count` vectors; four accumulators hide latency. Not for argmax. */
+PV_INLINE PV_VT pv_stretch_fold(const int reduce, __local const float *v, int count) {
+    PV_VT s0 = PV_C(reduce == 1 ? -FLT_MAX : pv_identity(reduce)), s1 = s0, s2 = s0, s3 = s0;
+    PV_ROLLED
+    for (; count >= 4; count -= 4, v += 4 * PV_W) {
+        s0 = pv_vector_fold(reduce, s0, PV_VLOAD(0, v));
+        s1 = pv_vector_fold(reduce, s1, PV_VLOAD(1, v));
+        s2 = pv_vector_fold(reduce, s2, PV_VLOAD(2, v));
+        s3 = pv_vector_fold(reduce, s3, PV_VLOAD(3, v));
+    }
+    PV_ROLLED
+    for (; count > 0; count--, v += PV_W) s0 = pv_vector_fold(reduce, s0, PV_VLOAD(0, v));
+    return pv_vector_fold(reduce, pv_vector_fold(reduce, s0, s1), pv_vector_fold(reduce, s2, s3));
+}
+
+/* Each lane's sum of exp(v - top). */
+PV_INLINE PV_VT pv_stretch_exp(__local const float *v, int count, PV_VT top) {
+    PV_VT s0 = PV_C(0.0f), s1 = s0;
+    PV_ROLLED
+    for (; count >= 2; count -= 2, v += 2 * PV_W) {
+        s0 += pv_exp_below(PV_VLOAD(0, v) - top);
+        s1 += pv_exp_below(PV_VLOAD(1, v) - top);
+    }
+    if (count > 0) s0 += pv_exp_below(PV_VLOAD(0, v) - top);
+    return s0 + s1;
+}
+
+/* Each lane's largest of count >= 1 vectors. `at` holds the columns of the first, those of the next are
+ * `step` further. A lane begins as its first column's -Inf would leave it, so that a value has to be larger
+ * to replace it. */
+PV_INLINE pv_states pv_stretch_argmax(__local const float *v, int count, PV_VI at, int step) {
+    PV_VT x = PV_C(-INFINITY);
+    PV_VI best = at;
+    PV_ROLLED
+    for (; count > 0; count--, v += PV_W, at += step) {
+        PV_VT value = PV_VLOAD(0, v);
+        PV_VI better = (value > x) | ((value != value) & (x == x));
+        x = better ? value : x;
+        best = better ? at : best;
+    }
+    pv_states s = {x, PV_JOIN(as_float, PV_W)(best)};
+    return s;
+}
+
+/* States of count >= 1 vectors; `at` and `step` are argmax's. */
+PV_INLINE pv_states pv_stretch_states(int reduce, __local const float *v, int count, PV_VI at, int step) {
+    pv_states s = {PV_C(0.0f), PV_C(0.0f)};
+    if (reduce == 1) {
+        PV_VT top = pv_stretch_fold(1, v, count);
+        s.x = top > PV_C(FLT_MAX) ? PV_C(FLT_MAX) : top;
+        s.y = pv_stretch_exp(v, count, s.x);
+    } else if (reduce == 4) {
+        s.x = pv_stretch_fold(4, v, count);
+    } else if (reduce == 5) {
+        s.x = pv_stretch_fold(5, v, count);
+    } else if (reduce == 6) {
+        s = pv_stretch_argmax(v, count, at, step);
+    } else {
+        s.x = pv_stretch_fold(2, v, count);
+    }
+    return s;
+}
+
+/* Rows as an item meets them: vectors of one row's columns, or of PV_W neighbouring rows where those lie
+ * closer together than columns do. */
+typedef struct pv_shape {
+    long step, lane; /* elements between vectors, and between their lanes */
+    int high, wide;  /* rows and columns of a vector; one of them is 1 */
+} pv_shape;
+
+static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows) {
+    pv_shape along = {x->col * PV_W, x->col, 1, PV_W}, across = {x->col, x->row, PV_W, 1};
+    long row = x->row < 0 ? -x->row : x->row, col = x->col < 0 ? -x->col : x->col;
+    return rows >= PV_W && row < col ? across : along;
+}
+
+/* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many
+ * vectors. Lanes past the last row or column are `rest`. */
+PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long first, pv_shape shape,
+                       int lanes, int cols, float rest) {
+    int count = (cols + shape.wide - 1) / shape.wide, j = 0;
+    int full = lanes < shape.high ? 0 : cols / shape.wide, some = shape.wide > 1 ? cols % PV_W : lanes;
+    if (shape.lane == 1 && type == PAVE_T_F16) {
+        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F16, first + j * shape.step), j, to);
+    } else if (shape.lane == 1 && type == PAVE_T_BF16) {
+        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_BF16, first + j * shape.step), j, to);
+    } else if (shape.lane == 1) {
+        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F32, first + j * shape.step), j, to);
+    }
+    PV_ROLLED
+    for (; j < count; j++)
+        PV_VSTORE(pv_load_some(x, type, first + j * shape.step, shape.lane, j < full ? PV_W : some, rest), j,
+                  to);
+    return count;
 }
 
 #endif

@@ -1,81 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family reduce for CPUs: one item a group, a row at a time by vectors. logsumexp takes a stretch of the row
- * that stays in the first-level cache twice, once for its maximum and once for the exponentials. Any type,
- * stride and alignment of whole elements. */
+ * Family reduce for CPUs: one item a group, and a row, or PV_W neighbouring rows where those lie closer
+ * together than columns do, at a time by vectors. A stretch of columns comes to local memory, which is plain
+ * cached memory on a CPU, as floats; logsumexp takes it twice, for its maximum and for the exponentials. Any
+ * alignment of whole elements. */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
 #include "chain.h"
 #include "vector_reduce.h"
 
-#define PV_STRETCH 4096
+#define PV_STRETCH 4096 /* floats */
 
-/* Folds columns [from, to) of the row at x into a vector: four accumulators to hide latency. */
-static inline float pv_stretch_fold(int reduce, __global const char *x, int type, long from, long to) {
-    PV_VT s0 = PV_C(reduce == 1 ? -FLT_MAX : pv_identity(reduce)), s1 = s0, s2 = s0, s3 = s0;
-    long c = from;
-    for (; c + 4 * PV_W <= to; c += 4 * PV_W) {
-        s0 = pv_vector_fold(reduce, s0, pv_load(x, type, c));
-        s1 = pv_vector_fold(reduce, s1, pv_load(x, type, c + PV_W));
-        s2 = pv_vector_fold(reduce, s2, pv_load(x, type, c + 2 * PV_W));
-        s3 = pv_vector_fold(reduce, s3, pv_load(x, type, c + 3 * PV_W));
+/* The states of columns [from, to) from row element `first` on, one of the lanes' rows each. */
+PV_INLINE pv_states pv_fold_rows(int reduce, __local float *stretch, __global const char *x, int type,
+                                 long first, long col, pv_shape shape, int lanes, long from, long to) {
+    const long per = PV_STRETCH / PV_W * shape.wide;
+    pv_states s = pv_states_begin(reduce);
+    for (long c = from; c < to; c += per) {
+        int count = pv_stage(stretch, x, type, first + c * col, shape, lanes, (int)min(to - c, per),
+                             pv_identity(reduce));
+        PV_VI at = (PV_VI)((int)c) + (shape.wide > 1 ? PV_LANES : (PV_VI)(0));
+        pv_states t = pv_stretch_states(reduce, stretch, count, at, shape.wide);
+        s = c == from ? t : pv_states_merge(reduce, s, t);
     }
-    for (; c < to; c += PV_W)
-        s0 = pv_vector_fold(reduce, s0,
-                            pv_load_some(x, type, c, 1, (int)min(to - c, (long)PV_W), pv_identity(reduce)));
-    s0 = pv_vector_fold(reduce, pv_vector_fold(reduce, s0, s1), pv_vector_fold(reduce, s2, s3));
-    return pv_lanes_fold(reduce, s0);
-}
-
-/* Sum of exp(v - top) over columns [from, to). */
-static inline float pv_stretch_exp(__global const char *x, int type, long from, long to, float top) {
-    PV_VT s0 = PV_C(0.0f), s1 = s0, t = PV_C(top);
-    long c = from;
-    for (; c + 2 * PV_W <= to; c += 2 * PV_W) {
-        s0 += pv_exp_below(pv_load(x, type, c) - t);
-        s1 += pv_exp_below(pv_load(x, type, c + PV_W) - t);
-    }
-    for (; c < to; c += PV_W)
-        s0 += pv_exp_below(pv_load_some(x, type, c, 1, (int)min(to - c, (long)PV_W), -INFINITY) - t);
-    return pv_lanes_sum(s0 + s1);
-}
-
-/* The type is a constant at each call, so that no loop above asks for it. */
-static inline float2 pv_row(int reduce, __global const char *x, int type, long cols) {
-    float2 s = pave_state_begin(reduce);
-    for (long from = 0; from < cols; from += PV_STRETCH) {
-        long to = min(from + PV_STRETCH, cols);
-        float2 t = (float2)(pv_stretch_fold(reduce, x, type, from, to), 0.0f);
-        if (reduce == 1) t.y = pv_stretch_exp(x, type, from, to, t.x);
-        s = from == 0 ? t : pave_state_merge(reduce, s, t);
-    }
+    if (shape.wide == 1) return s;
+    float2 joined = pv_states_join(reduce, s);
+    s.x = PV_C(joined.x);
+    s.y = PV_C(joined.y);
     return s;
 }
 
-static inline float2 pv_row_of(int reduce, __global const char *x, int type, long cols) {
-    switch (reduce) {
-    case 1:
-        return pv_row(1, x, type, cols);
-    case 4:
-        return pv_row(4, x, type, cols);
-    case 5:
-        return pv_row(5, x, type, cols);
-    default:
-        return pv_row(2, x, type, cols);
-    }
+/* States of `lanes` neighbouring rows, `slots` apart. */
+static inline void pv_leave(__global float *to, long first, long slots, int lanes, pv_states s) {
+    float x[PV_W], y[PV_W];
+    PV_VSTORE(s.x, 0, x);
+    PV_VSTORE(s.y, 0, y);
+    PV_ROLLED
+    for (int j = 0; j < lanes; j++) vstore2((float2)(x[j], y[j]), first + j * slots, to);
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
-    const pave_abi_reduce args, __global const char *x, __global char *y, PV_TENSOR_ARGS) {
-    int wide = args.x_type == PAVE_T_F16 || args.x_type == PAVE_T_BF16 ? 2 : 4;
-    x += args.x_offset;
-    y += args.y_offset;
-    for (long row = PV_GROUP; row < args.rows; row += PV_GROUPS) {
-        __global const char *from = x + row * args.ldx * wide;
-        float2 s = args.x_type == PAVE_T_F16    ? pv_row_of(args.reduce, from, PAVE_T_F16, args.cols)
-                   : args.x_type == PAVE_T_BF16 ? pv_row_of(args.reduce, from, PAVE_T_BF16, args.cols)
-                                                : pv_row_of(args.reduce, from, PAVE_T_F32, args.cols);
-        float v = pave_state_finish(args.reduce, s, (float)args.cols);
-        v = pv_chain(args.links, args.link_count, row, 0, 1, PV_C(v), PV_TENSORS).s0;
-        pv_store1(y, args.y_type, row * args.y_stride, v);
+static inline void pv_put_indices(__global int *y, long first, long lane, int lanes, PV_VT indices) {
+    int part[PV_W];
+    PV_VSTORE(PV_JOIN(as_int, PV_W)(indices), 0, part);
+    PV_ROLLED
+    for (int j = 0; j < lanes; j++) y[first + j * lane] = part[j];
+}
+
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_rows args,
+                                                                                    __global const char *x,
+                                                                                    __global char *y,
+                                                                                    PV_TENSOR_ARGS) {
+    __local float stretch[PV_STRETCH] __attribute__((aligned(64)));
+    const pv_shape shape = pv_shape_of(&args.x, args.rows);
+    const long slots = max(args.slots, 1L), slice = args.slots > 0 ? args.slice : args.cols;
+    const long strips = (args.rows + shape.high - 1) / shape.high;
+    pave_abi_link links[PAVE_ABI_LINKS]; /* the results' vectors run along a column, whatever x's do */
+    pv_turn_links(links, args.links, args.link_count);
+    x += args.x.offset;
+    y += args.y.offset;
+    for (long i = PV_GROUP; i < PV_MATRICES(args) * strips * slots; i += PV_GROUPS) {
+        long matrix = i / slots / strips, row = i / slots % strips * shape.high, slot = i % slots,
+             b[PAVE_BATCH_DIMS];
+        int lanes = (int)min(args.rows - row, (long)shape.high);
+        pv_unflatten(matrix, args.batch, b);
+        pv_states s =
+            pv_fold_rows(args.reduce, stretch, x, args.x_type, pv_batch_offset(&args.x, b) + row * args.x.row,
+                         args.x.col, shape, lanes, slot * slice, min(slot * slice + slice, args.cols));
+        long to = pv_batch_offset(&args.y, b) + row * args.y.row;
+        if (args.slots > 0) {
+            pv_leave((__global float *)y, (matrix * args.rows + row) * slots + slot, slots, lanes, s);
+        } else if (args.reduce == 6) {
+            pv_put_indices((__global int *)y, to, args.y.row, lanes, s.y);
+        } else {
+            PV_VT v = pv_states_finish(args.reduce, s, (float)args.cols);
+            v = pv_chain(links, args.link_count, b, 0, row, lanes, v, PV_TENSORS);
+            pv_put(y, args.y_type, to, args.y.row, lanes, v);
+        }
     }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside the planner: which rows can do a piece of work, in what form they want their operands, what each
- * would take, and which one is chosen. Knows one layer or one reduction at a time; the chain is planner.c's.
- */
+ * Inside the planner: which rows can do a piece of work, in what form they want their operands, what the launches for it
+ * would take, and which are chosen. Knows one layer, one reduction or one map at a time; the chain is planner.c's. */
 #ifndef PAVE_SRC_PLAN_CANDIDATES_H
 #define PAVE_SRC_PLAN_CANDIDATES_H
 
@@ -15,59 +14,111 @@ typedef struct pave__planning {
     size_t row_count;
     const char *forced; /* NULL: nothing is forced */
     int precision;
-    pave__plan_data *plan; /* receives refusals */
+    pave__plan_data *plan; /* receives refusals; NULL: nobody asks for them */
 } pave__planning;
 
-/* How an operand reaches a kernel. */
-typedef enum pave__route {
-    PAVE__DIRECT, /* as it lies in memory */
-    PAVE__PACKED, /* as the weights hold it, made once */
-    PAVE__REPACK  /* through a pack step of this plan */
-} pave__route;
+/* The workspace is areas, each as large as its largest tenant. Layer i writes its values to OUT0 + (i & 1) while it reads
+ * OUT0 + (1 - (i & 1)); packed operands are used up by the gemm that follows, states by the join. */
+typedef enum pave__area {
+    PAVE__OUT0,
+    PAVE__OUT1,
+    PAVE__PACK_A,
+    PAVE__PACK_B,
+    PAVE__STATES,
+    PAVE__TABLE,
+    PAVE__AREA_COUNT
+} pave__area;
 
+/* The launches that do one piece of work, its areas, and what all of it takes. An area's number stands for the offset of
+ * an operand in it until all areas are known. */
+#define PAVE__BUNDLE_STEPS 6
+typedef struct pave__bundle {
+    pave__step steps[PAVE__BUNDLE_STEPS];
+    int32_t count;
+    uint64_t area_bytes[PAVE__AREA_COUNT]; /* UINT64_MAX: more than 64 bits hold */
+} pave__bundle;
+
+/* The form of a hidden layer's values: what their reader's row takes. */
 typedef struct pave__form {
-    uint8_t route, type;
+    uint8_t type;
     int64_t ld;
 } pave__form;
 
 /* One layer as the choice of its row sees it. */
 typedef struct pave__work {
-    int64_t m, n, k, ldx;
-    uint32_t x_align;
-    uint8_t x_type; /* PAVE_T_NONE: a hidden activation, which takes the type its reader wants */
-    uint8_t y_type;
-    uint8_t reduction; /* 0, or fused behind this layer where the row can */
-    const pave__player *layer;
+    const pave__problem *problem;
     int32_t index;
+    pave__form out; /* of its values where another layer reads them */
 } pave__work;
 
 typedef struct pave__choice {
     const pave__row *row; /* NULL: none can */
-    pave__form a, b;
-    int32_t group_m;
-    pave__prediction gemm, pack_a, pack_b;
-    double ns;
+    pave__form in;        /* what it reads of a hidden layer */
+    pave__prediction gemm;
+    double own_ns; /* the gemm and what it needs packed */
+    double ns;     /* and what follows behind the last layer */
 } pave__choice;
+
+/* ---- candidates.c: rows against devices and each other */
 
 /* Strength of a pave_precision: MEDIUM < HIGH < HIGHEST, whose enum values are in another order. */
 int pave__strength(int precision);
+/* The reasons that need no operands: what is forced, the device, the promise. */
+pave__refusal pave__judge_row(const pave__planning *p, const pave__row *row, int32_t layer);
+/* Whether a row's refusal is worth telling: another backend's is not, unless it was asked for. */
+bool pave__concerns(const pave__planning *p, const pave__row *row);
+/* The row for one layer and its launches; with `record` each other row's refusal goes to the plan. */
+pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, bool record,
+                               pave__bundle *bundle);
+/* PAVE_OK, or PAVE_E_INVALID where a word of `forced` names no row. */
+pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced);
+void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, pave__why why, double have,
+                  double need);
+
+/* ---- layer.c: what one row makes of one layer */
+
+/* The launches of a layer on `row`: what it needs packed, the gemm, what closes the plan. Or why not. */
+pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
+                                pave__bundle *bundle, pave__choice *choice);
+/* The width that a layer reads. */
+int64_t pave__width_into(const pave__problem *problem, int32_t layer);
+
+/* ---- operands.c: types, forms and places of operands */
 
 /* Type of a hidden activation that `row` reads as A under the promise; PAVE_T_NONE where there is none. */
 int pave__hidden_type(const pave__row *row, int precision);
 /* Row stride of a matrix of the planner's own: rows start on multiples of `align` bytes, and of 16. */
 int64_t pave__own_ld(int64_t width, int type, int align);
+/* A caller's operand as it lies. */
+pave__ref pave__as_it_lies(const pave__operand *operand, pave__place place);
+/* batch × rows of `ld` elements, one after another in an area, which is made to hold them. */
+pave__ref pave__in_area(pave__bundle *bundle, pave__area area, const int64_t batch[PAVE_BATCH_DIMS],
+                        int64_t rows, int type, int64_t ld);
+/* `states` states in an area. */
+pave__ref pave__states_in(pave__bundle *bundle, pave__area area, int64_t states);
+/* How `row` reads a caller's operand of rows × k as A or as B: as it lies, as its weights hold it, or by a step that the
+ * bundle gets. */
+pave__why pave__take(const pave__planning *p, const pave__problem *problem, const pave__row *row,
+                     int32_t layer, bool is_b, pave__bundle *bundle, pave__ref *ref);
 
-/* The gemm row for one layer; with `record` each other row's refusal goes to the plan. */
-pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, int record);
-/* The row of `family` (reduce, join) for rows of cols elements; NULL where none can. */
-const pave__row *pave__choose_rows(const pave__planning *p, pave__family family, const pave__row_load *load,
-                                   int32_t layer, pave__prediction *predicted);
-/* The pack row; NULL where none can. */
-const pave__row *pave__choose_pack(const pave__planning *p);
-/* PAVE_OK, or PAVE_E_INVALID where a word of `forced` names no row. */
-pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced);
+/* ---- rows.c: launches that work on rows */
 
-void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, pave__why why, double have,
-                  double need);
+/* Chooses the row of `family` for `step`, which is complete but for row, prediction and slots. false where none can. */
+bool pave__choose_rows(const pave__planning *p, pave__family family, pave__step *step);
+/* Adds a map, or a reduction of whatever kind with a join where splitting its rows pays. */
+bool pave__add_rows(const pave__planning *p, pave__family family, const pave__step *step,
+                    pave__bundle *bundle);
+
+/* ---- closing.c: what becomes of the last layer's values */
+
+bool pave__has_states(int reduction);
+bool pave__is_wide(int reduction);
+/* Says where the gemm of the last layer stores what, and adds what follows it. */
+pave__refusal pave__close(const pave__planning *p, const pave__problem *problem, pave__step *gemm,
+                          pave__bundle *bundle);
+/* The reductions of empty rows, where there is no gemm. */
+bool pave__close_empty(const pave__planning *p, const pave__problem *problem, pave__bundle *bundle);
+/* A problem of one map or one reduction. */
+bool pave__plan_rows(const pave__planning *p, const pave__problem *problem, pave__bundle *bundle);
 
 #endif

@@ -2,7 +2,7 @@
  * Sets a plan beside the layout that the planner's rules were written against: a profiled chain of 64×128
  * tiles in plain launch order, with its row reduction as a pass of 128 rows a block. Both sides are the same
  * model's figures; what was profiled, on an RTX 4090, is named as such. docs/planner.md has the profile. */
-#include "src/plan/model.h"
+#include "src/plan/candidates.h"
 #include "src/plan/writer.h"
 
 #include <string.h>
@@ -32,16 +32,21 @@ static double memory_ms(const pave_device_info *device, double bytes) {
 }
 
 static double step_out_bytes(const pave__step *s) {
-    double states = s->partial.place ? (double)s->m * (double)s->slots * 8 : 0;
-    double stored = s->out.place ? (double)s->m * (double)s->n * pave__type_bytes(s->out.type) : 0;
+    double rows = (double)pave__batches(s->batch) * (double)s->m;
+    double states = s->partial.place ? rows * (double)s->slots * 8 : 0;
+    double stored = s->out.place ? rows * (double)s->n * pave__type_bytes(s->out.type) : 0;
     return states + stored;
 }
 
 /* One gemm against 64×128 tiles, first all row tiles of one column tile, then the next. */
 static void compare_gemm(pave__writer *w, const pave_device_info *d, const pave__step *s) {
     int64_t tiles_m = pave__div_up(s->m, profiled_tile.bm);
-    double out = (double)s->m * (double)s->n * 4;
-    pave__gemm_load load = {s->m, s->n, s->k, 4, 4, out};
+    double out = (double)pave__batches(s->batch) * (double)s->m * (double)s->n * 4;
+    pave__gemm_load load = {s->m, s->n, s->k, 4, 4, out, {s->batch[0], s->batch[1], s->batch[2]}};
+    for (int i = 0; i < PAVE_BATCH_DIMS; i++) {
+        load.a_same[i] = s->in0.batch[i] == 0;
+        load.b_same[i] = s->in1.batch[i] == 0;
+    }
     int32_t whole_column = tiles_m > INT32_MAX ? INT32_MAX : (int32_t)tiles_m;
     pave__prediction theirs = pave__model_gemm(d, &profiled_tile, &load, whole_column);
     const pave__prediction *ours = &s->predicted;
@@ -72,7 +77,8 @@ static void compare_gemm(pave__writer *w, const pave_device_info *d, const pave_
 /* The reduction against a pass of 128 rows a block over logits in memory. */
 static void compare_reduction(pave__writer *w, const pave_device_info *d, const pave__step *s,
                               const pave__step *gemm) {
-    int64_t blocks = pave__div_up(s->m, PROFILED_ROWS);
+    double rows_in_all = (double)pave__batches(s->batch) * (double)s->m;
+    int64_t blocks = pave__div_up(pave__times(pave__batches(s->batch), s->m), PROFILED_ROWS);
     int64_t units = d->compute_units > 0 ? d->compute_units : 1;
     double filled = blocks < units ? (double)blocks / (double)units : 1;
     int64_t a_unit = pave__div_up(blocks, units);
@@ -86,7 +92,7 @@ static void compare_reduction(pave__writer *w, const pave_device_info *d, const 
         pave__reduction_name(s->reduction), PROFILED_ROWS, (long long)blocks, (long long)units, filled * 100,
         active * 100);
     if (gemm && gemm->partial.place) {
-        double logits = (double)s->m * (double)s->n * 4, states = (double)s->m * (double)s->slots * 8;
+        double logits = rows_in_all * (double)s->n * 4, states = rows_in_all * (double)s->slots * 8;
         pave__write(
             w,
             "; logits of %.3g MB written and read again\n"
@@ -109,8 +115,9 @@ static void compare_reduction(pave__writer *w, const pave_device_info *d, const 
 
 void pave__write_comparison(pave__writer *w, const pave_device_info *device, const pave__problem *problem,
                             const pave__plan_data *plan) {
-    (void)problem;
-    if (plan->step_count == 0 || device->kind != PAVE_DEVICE_GPU) return;
+    bool product = problem->layer_count > 0 && problem->groups == 0, rows = problem->op == PAVE_OP_REDUCE;
+    if (plan->step_count == 0 || device->kind != PAVE_DEVICE_GPU || !(product || rows)) return;
+    if (rows && pave__is_wide(problem->reduction)) return; /* nothing of the kind was profiled */
     pave__write(
         w, "why this layout\n"
            "      Profiled on an RTX 4090, 64x128 tiles ran 8192 blocks at 36 %% of SM throughput with "
@@ -121,10 +128,11 @@ void pave__write_comparison(pave__writer *w, const pave_device_info *device, con
     const pave__step *gemm = NULL;
     for (int i = 0; i < plan->step_count; i++) {
         const pave__step *s = &plan->steps[i];
-        if (s->row->family == PAVE__GEMM) {
+        if (s->row->family == PAVE__GEMM && s->groups == 0) {
             compare_gemm(w, device, s);
             gemm = s;
-        } else if (s->row->family == PAVE__REDUCE || s->row->family == PAVE__JOIN) {
+        } else if (s->row->family == PAVE__REDUCE ||
+                   (s->row->family == PAVE__JOIN && gemm && gemm->partial.place)) {
             compare_reduction(w, device, s, gemm);
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The one place where a launch gets its grid: the rank is the family's (rule 1: gemm and pack 2-D, reduce and
- * join 1-D) and never depends on the shape. Block sizes come from the row alone. */
+ * The one place where a launch gets its grid: 3-D (batch, tiles of rows, tiles of columns) over several matrices, 2-D over
+ * one, 1-D where a family's tiles have one dimension (reduce, join, normalize) or where what they are is only in a table (a
+ * grouped gemm). Block sizes come from the row alone. */
 #include "src/plan/model.h"
 
 /* Work-groups a unit on a CPU: enough for the scheduler to even out, few enough that starting them is
@@ -13,48 +14,39 @@ static uint32_t capped(int64_t blocks, int64_t most) {
 }
 
 static int64_t cpu_groups(const pave_device_info *device) {
-    return (int64_t)CPU_GROUPS_PER_UNIT * (device->compute_units > 0 ? device->compute_units : 1);
+    return (int64_t)CPU_GROUPS_PER_UNIT * pave__units(device);
 }
 
 /* Kernels take tiles first, first + blocks, …, so a capped grid covers every tile all the same. */
-static void grid_gemm(const pave_device_info *device, pave__step *step) {
-    int64_t tiles_m = pave__div_up(step->m, step->row->bm), tiles_n = pave__div_up(step->n, step->row->bn);
-    int64_t most_x = PAVE__GRID_X_MAX, most_y = PAVE__GRID_Y_MAX;
-    if (device->kind == PAVE_DEVICE_CPU) {
-        most_x = cpu_groups(device);
-        most_y = pave__div_up(most_x, capped(tiles_m, most_x));
+static void grid_tiles(const pave_device_info *device, pave__step *step, const int64_t tiles[3]) {
+    int64_t most[3] = {PAVE__GRID_X_MAX, PAVE__GRID_YZ_MAX, PAVE__GRID_YZ_MAX};
+    int64_t left = device->kind == PAVE_DEVICE_CPU ? cpu_groups(device) : INT64_MAX;
+    for (int d = 0; d < 3; d++) {
+        step->grid[d] = capped(tiles[d], left < most[d] ? left : most[d]);
+        left = left == INT64_MAX ? left : pave__div_up(left, step->grid[d]);
     }
-    step->grid[0] = capped(tiles_m, most_x);
-    step->grid[1] = capped(tiles_n, most_y);
 }
 
-/* Rows beyond the grid are the kernel's to loop over; chunks of a row are not. */
-static int grid_pack(const pave_device_info *device, pave__step *step) {
-    int64_t chunks = pave__div_up(step->n, step->row->bn);
-    if (chunks > PAVE__GRID_X_MAX) return 0;
-    step->grid[0] = capped(chunks, PAVE__GRID_X_MAX);
-    int64_t most_y = PAVE__GRID_Y_MAX;
-    if (device->kind == PAVE_DEVICE_CPU) most_y = pave__div_up(cpu_groups(device), step->grid[0]);
-    step->grid[1] = capped(step->m, most_y);
-    return 1;
-}
-
-static int grid_rows(pave__step *step) {
-    int64_t blocks = pave__div_up(step->m, step->row->bm);
-    if (blocks > PAVE__GRID_X_MAX) return 0;
-    step->grid[0] = capped(blocks, PAVE__GRID_X_MAX);
-    step->grid[1] = 1;
-    return 1;
-}
-
-int pave__set_grid(const pave_device_info *device, pave__step *step) {
-    step->grid[2] = 1;
-    step->block[0] = (uint32_t)step->row->threads;
+int pave__set_grid(const pave_device_info *device, pave__step *step, double *need) {
+    const pave__row *row = step->row;
+    int64_t tiles_m = pave__div_up(step->m, row->bm),
+            tiles_n = row->bn > 0 ? pave__div_up(step->n, row->bn) : 1;
+    int64_t batches = pave__batches(step->batch);
+    bool flat = (row->family != PAVE__GEMM && row->family != PAVE__MAP) || step->groups > 0;
+    step->block[0] = (uint32_t)row->threads;
     step->block[1] = step->block[2] = 1;
-    step->shared_bytes = step->row->shared_bytes;
-    switch (step->row->family) {
-    case PAVE__GEMM: grid_gemm(device, step); return 1;
-    case PAVE__PACK: return grid_pack(device, step);
-    default: return grid_rows(step);
+    step->shared_bytes = row->backend == PAVE__CUDA ? row->shared_bytes : 0;
+    *need = (double)step->predicted.tiles;
+    if (step->predicted.tiles == INT64_MAX || (flat && step->predicted.tiles > PAVE__GRID_X_MAX)) return 0;
+    if (row->family != PAVE__GEMM && row->family != PAVE__MAP) { /* rows are a block's to keep: no cap */
+        step->grid[0] = capped(step->predicted.tiles, PAVE__GRID_X_MAX);
+        step->grid[1] = step->grid[2] = 1;
+    } else if (step->groups > 0) {
+        grid_tiles(device, step, (int64_t[3]){step->predicted.tiles, 1, 1});
+    } else if (batches > 1) {
+        grid_tiles(device, step, (int64_t[3]){batches, tiles_m, tiles_n});
+    } else {
+        grid_tiles(device, step, (int64_t[3]){tiles_m, tiles_n, 1});
     }
+    return 1;
 }

@@ -19,27 +19,45 @@ static json_t *device_json(const pave_device_info *d) {
                      "l2_bytes", (json_int_t)d->l2_bytes, "flops_per_s", rates);
 }
 
+static json_t *batch_json(const int64_t batch[PAVE_BATCH_DIMS]) {
+    return json_pack("[III]", (json_int_t)batch[0], (json_int_t)batch[1], (json_int_t)batch[2]);
+}
+
+static json_t *links_json(const pave__plink *list, int count) {
+    json_t *links = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(links, json_string(pave__link_name(list[i].op)));
+    return links;
+}
+
+static json_t *operand_json(const pave__operand *o) {
+    return json_pack("{s:s, s:I, s:I, s:o, s:I, s:b}", "type", pave__type_name(o->type), "row",
+                     (json_int_t)o->row, "col", (json_int_t)o->col, "batch", batch_json(o->batch), "align",
+                     (json_int_t)o->align, "packed", o->packed);
+}
+
 static json_t *problem_json(const pave__problem *q) {
     json_t *layers = json_array();
     for (int i = 0; i < q->layer_count; i++) {
         const pave__player *layer = &q->layers[i];
-        json_t *links = json_array();
-        for (int l = 0; l < layer->link_count; l++)
-            json_array_append_new(links, json_string(pave__link_name(layer->links[l].op)));
-        json_array_append_new(layers, json_pack("{s:I, s:s, s:b, s:o}", "n", (json_int_t)layer->n, "w_type",
-                                                pave__type_name(layer->w_type), "w_packed", layer->w_packed,
-                                                "links", links));
+        json_array_append_new(layers, json_pack("{s:I, s:o, s:o}", "n", (json_int_t)layer->n, "w",
+                                                operand_json(&layer->w), "links",
+                                                links_json(layer->links, layer->link_count)));
     }
-    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:o}", "op", pave__op_name(q->op), "m",
-                     (json_int_t)q->m, "k", (json_int_t)q->k, "x_type", pave__type_name(q->x_type), "y_type",
-                     pave__type_name(q->y_type), "precision", pave__precision_name(q->precision), "reduction",
-                     pave__reduction_name(q->reduction), "layers", layers);
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:s, s:o, s:o}", "op",
+                     pave__op_name(q->op), "batch", batch_json(q->batch), "m", (json_int_t)q->m, "k",
+                     (json_int_t)q->k, "window", (json_int_t)q->window, "groups", (json_int_t)q->groups,
+                     "group_rows", (json_int_t)q->group_rows, "x", operand_json(&q->x), "y",
+                     operand_json(&q->y), "unreduced",
+                     q->unreduced.type ? operand_json(&q->unreduced) : json_null(), "precision",
+                     pave__precision_name(q->precision), "reduction", pave__reduction_name(q->reduction),
+                     "after", links_json(q->after, q->after_count), "layers", layers);
 }
 
 static json_t *ref_json(const pave__ref *ref) {
     if (ref->place == PAVE__AT_NONE) return json_null();
-    return json_pack("{s:s, s:I, s:s, s:I}", "place", pave__place_name(ref->place), "offset",
-                     (json_int_t)ref->offset, "type", pave__type_name(ref->type), "ld", (json_int_t)ref->ld);
+    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:o}", "place", pave__place_name(ref->place), "offset",
+                     (json_int_t)ref->offset, "type", pave__type_name(ref->type), "row", (json_int_t)ref->row,
+                     "col", (json_int_t)ref->col, "batch", batch_json(ref->batch));
 }
 
 static json_t *prediction_json(const pave_device_info *device, const pave__step *s) {
@@ -51,14 +69,19 @@ static json_t *prediction_json(const pave_device_info *device, const pave__step 
                      p->bytes_memory, "flops", p->flops);
 }
 
+static const char *chain_name(int links) {
+    return links == PAVE__LAYER_LINKS ? "layer" : links == PAVE__AFTER_LINKS ? "after" : "none";
+}
+
 static json_t *step_json(const pave_device_info *device, const pave__step *s) {
-    json_t *step = json_pack("{s:s, s:s, s:i, s:[iii], s:[iii], s:i, s:I, s:I, s:I, s:I, s:i, s:s, s:b}",
-                             "kernel", s->row->name, "family", pave__family_name(s->row->family), "layer",
-                             (int)s->layer + 1, "grid", (int)s->grid[0], (int)s->grid[1], (int)s->grid[2],
-                             "block", (int)s->block[0], (int)s->block[1], (int)s->block[2], "shared_bytes",
-                             (int)s->shared_bytes, "m", (json_int_t)s->m, "n", (json_int_t)s->n, "k",
-                             (json_int_t)s->k, "slots", (json_int_t)s->slots, "group_m", (int)s->group_m,
-                             "reduction", pave__reduction_name(s->reduction), "links", (int)s->use_links);
+    json_t *step = json_pack(
+        "{s:s, s:s, s:i, s:[iii], s:[iii], s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s}", "kernel",
+        s->row->name, "family", pave__family_name(s->row->family), "layer", (int)s->layer + 1, "grid",
+        (int)s->grid[0], (int)s->grid[1], (int)s->grid[2], "block", (int)s->block[0], (int)s->block[1],
+        (int)s->block[2], "shared_bytes", (int)s->shared_bytes, "batch", batch_json(s->batch), "m",
+        (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k, "slots", (json_int_t)s->slots,
+        "slice", (json_int_t)s->slice, "groups", (json_int_t)s->groups, "group_m", (int)s->group_m,
+        "reduction", pave__reduction_name(s->reduction), "links", chain_name(s->links));
     if (!step) return NULL;
     json_object_set_new(step, "in0", ref_json(&s->in0));
     json_object_set_new(step, "in1", ref_json(&s->in1));

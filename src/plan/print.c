@@ -36,27 +36,68 @@ static void write_device(pave__writer *w, const pave_device_info *d) {
                 bytes_text(l2, d->l2_bytes_per_s));
 }
 
-static void write_problem(pave__writer *w, const pave__problem *q) {
-    pave__write(w, "problem  %s %lld x %lld %s", pave__op_name(q->op), (long long)q->m, (long long)q->k,
-                pave__type_name(q->x_type));
-    for (int i = 0; i < q->layer_count; i++) {
-        const pave__player *layer = &q->layers[i];
-        pave__write(w, " -> %lld", (long long)layer->n);
-        if (layer->w_type != q->x_type || layer->w_packed)
-            pave__write(w, " (W %s%s)", pave__type_name(layer->w_type),
-                        layer->w_packed ? ", packed before" : "");
-        for (int l = 0; l < layer->link_count; l++)
-            pave__write(w, " %s", pave__link_name(layer->links[l].op));
-    }
-    if (q->reduction) pave__write(w, " -> %s a row", pave__reduction_name(q->reduction));
-    pave__write(w, "; y %s, precision %s\n", pave__type_name(q->y_type), pave__precision_name(q->precision));
+static void write_links(pave__writer *w, const pave__plink *links, int count) {
+    for (int l = 0; l < count; l++) pave__write(w, " %s", pave__link_name(links[l].op));
 }
 
-static void write_ref(pave__writer *w, const char *name, const pave__ref *ref) {
+/* "8 x 16 batches of ", or nothing where there is one. */
+static void write_batch(pave__writer *w, const int64_t batch[PAVE_BATCH_DIMS], const char *of) {
+    bool any = false;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) {
+        if (batch[d] <= 1) continue;
+        pave__write(w, "%s%lld", any ? " x " : " ", (long long)batch[d]);
+        any = true;
+    }
+    if (any) pave__write(w, "%s", of);
+}
+
+/* How an operand lies where it is not in rows one after another. */
+static void write_lie(pave__writer *w, const char *name, const pave__operand *o) {
+    if (o->col > 1 && o->row <= 1)
+        pave__write(w, ", %s across", name);
+    else if (o->col > 1)
+        pave__write(w, ", %s every %lld", name, (long long)o->col);
+}
+
+static void write_layer(pave__writer *w, const pave__problem *q, const pave__player *layer) {
+    pave__write(w, " -> %lld", (long long)layer->n);
+    const pave__operand *o = &layer->w;
+    if (o->type != q->x.type || o->packed || o->col > 1)
+        pave__write(w, " (W %s%s%s)", pave__type_name(o->type), o->packed ? ", packed before" : "",
+                    o->col > 1 ? ", transposed" : "");
+    write_links(w, layer->links, layer->link_count);
+}
+
+static void write_problem(pave__writer *w, const pave__problem *q) {
+    pave__write(w, "problem  %s", pave__op_name(q->op));
+    write_batch(w, q->batch, " of");
+    if (q->groups)
+        pave__write(w, " %lld groups, %lld rows at most, of", (long long)q->groups, (long long)q->group_rows);
+    pave__write(w, " %lld x %lld %s", (long long)q->m, (long long)q->k, pave__type_name(q->x.type));
+    for (int i = 0; i < q->layer_count; i++) write_layer(w, q, &q->layers[i]);
+    if (q->reduction) pave__write(w, " -> %s", pave__reduction_name(q->reduction));
+    if (q->reduction && q->window) pave__write(w, " in windows of %lld", (long long)q->window);
+    if (q->reduction && !q->window) pave__write(w, " a row");
+    write_links(w, q->after, q->after_count);
+    pave__write(w, "; y %s, precision %s", pave__type_name(q->y.type), pave__precision_name(q->precision));
+    if (q->unreduced.type) pave__write(w, ", unreduced %s", pave__type_name(q->unreduced.type));
+    write_lie(w, "x", &q->x);
+    write_lie(w, "y", &q->y);
+    pave__write(w, "\n");
+}
+
+/* place:type/row stride, and the other strides where they are not a plain matrix's. */
+static void write_ref(pave__writer *w, const char *name, const pave__ref *ref, bool states) {
     if (ref->place == PAVE__AT_NONE) return;
     pave__write(w, " %s=%s", name, pave__place_name(ref->place));
     if (ref->place == PAVE__AT_WORKSPACE) pave__write(w, "+%lld", (long long)ref->offset);
-    pave__write(w, ":%s/%lld", pave__type_name(ref->type), (long long)ref->ld);
+    pave__write(w, ":%s", pave__type_name(ref->type));
+    if (states) return;
+    pave__write(w, "/%lld", (long long)ref->row);
+    if (ref->col > 1) pave__write(w, ",%lld", (long long)ref->col);
+    if (ref->batch[0] || ref->batch[1] || ref->batch[2])
+        pave__write(w, "[%lld,%lld,%lld]", (long long)ref->batch[0], (long long)ref->batch[1],
+                    (long long)ref->batch[2]);
 }
 
 static void write_step(pave__writer *w, const pave_device_info *device, const pave__step *s, int index) {
@@ -70,19 +111,22 @@ static void write_step(pave__writer *w, const pave_device_info *device, const pa
 }
 
 static void write_operands(pave__writer *w, const pave__step *s, int index) {
+    bool join = s->row->family == PAVE__JOIN;
     pave__write(w, "%4d  layer %d:", index, s->layer + 1);
+    write_batch(w, s->batch, " of");
+    if (s->groups) pave__write(w, " %lld groups of", (long long)s->groups);
     pave__write(w, " %lld x %lld", (long long)s->m, (long long)s->n);
-    if (s->row->family == PAVE__GEMM || s->row->family == PAVE__PACK)
+    if (s->row->family == PAVE__GEMM || (s->row->family == PAVE__MAP && s->k != s->n))
         pave__write(w, " x %lld", (long long)s->k);
-    write_ref(w, "in", &s->in0);
-    write_ref(w, "w", &s->in1);
-    write_ref(w, "out", &s->out);
-    write_ref(w, "states", &s->partial);
+    write_ref(w, "in", &s->in0, join);
+    write_ref(w, "w", &s->in1, false);
+    write_ref(w, "out", &s->out, false);
+    write_ref(w, "states", &s->partial, true);
     if (s->row->family == PAVE__GEMM) pave__write(w, " raster %d", s->group_m);
-    if (s->reduction) {
-        pave__write(w, " %s", pave__reduction_name(s->reduction));
-        if (s->slots) pave__write(w, " of %lld states a row", (long long)s->slots);
-    }
+    if (s->reduction) pave__write(w, " %s", pave__reduction_name(s->reduction));
+    if (s->slots) pave__write(w, " of %lld states a row", (long long)s->slots);
+    if (s->links == PAVE__AFTER_LINKS) pave__write(w, ", then links");
+    if (s->groups) pave__write(w, " table=workspace+%lld", (long long)s->table_offset);
     pave__write(w, "\n");
 }
 
@@ -109,7 +153,7 @@ long pave__plan_text(const pave_device_info *device, const pave__problem *proble
     if (plan->step_count == 0)
         pave__write(&w, "      no launch\n");
     else
-        pave__write(&w, "operands (place:type/row stride)\n");
+        pave__write(&w, "operands (place:type/row stride,column stride[batch strides])\n");
     for (int i = 0; i < plan->step_count; i++) write_operands(&w, &plan->steps[i], i + 1);
     char time[24], scratch[24];
     pave__write(&w, "total    %s predicted, %s of workspace\n", time_text(time, plan->predicted_ns),

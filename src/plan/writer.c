@@ -3,6 +3,7 @@
 #include "src/plan/writer.h"
 
 #include "kernels/epilogue/links.h"
+#include "kernels/reduce/reductions.h"
 
 static const char *word(const char *const *words, size_t count, int at) {
     return at >= 0 && (size_t)at < count && words[at] ? words[at] : "?";
@@ -10,7 +11,7 @@ static const char *word(const char *const *words, size_t count, int at) {
 #define WORD(words, at) word(words, sizeof(words) / sizeof(words)[0], at)
 
 const char *pave__type_name(int type) {
-    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32"};
+    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32", "i32"};
     return WORD(words, type);
 }
 const char *pave__path_name(int path) {
@@ -22,7 +23,9 @@ const char *pave__bound_name(int bound) {
     return WORD(words, bound);
 }
 const char *pave__reduction_name(int reduction) {
-    static const char *const words[] = {"none", "logsumexp", "sum", "mean", "max", "min"};
+#define NAME(ENUM, name, formula, empty, states, wide) [PAVE_REDUCE_##ENUM] = #name,
+    static const char *const words[] = {[PAVE_REDUCE_NONE] = "none", PAVE_REDUCTIONS(NAME)};
+#undef NAME
     return WORD(words, reduction);
 }
 const char *pave__precision_name(int precision) {
@@ -30,21 +33,21 @@ const char *pave__precision_name(int precision) {
     return WORD(words, precision);
 }
 const char *pave__op_name(int op) {
-    static const char *const words[] = {NULL, "linear", "reduce", "mlp"};
+    static const char *const words[] = {NULL, "linear", "reduce", "mlp", "matmul", "grouped", "map"};
     return WORD(words, op);
 }
 const char *pave__place_name(int place) {
-    static const char *const words[] = {"none", "x", "w", "packed", "y", "workspace"};
+    static const char *const words[] = {"none", "x", "w", "packed", "y", "unreduced", "workspace"};
     return WORD(words, place);
 }
 const char *pave__family_name(int family) {
-    static const char *const words[] = {"gemm", "reduce", "join", "pack", "peak"};
+    static const char *const words[] = {"gemm", "reduce", "join", "normalize", "map", "peak"};
     return WORD(words, family);
 }
 const char *pave__why_name(int why) {
-    static const char *const words[] = {"none",   "precision", "type",    "capability", "kind",
-                                        "shared", "threads",   "fuse",    "forced",     "slower",
-                                        "alloc",  "filled",    "backend", "pack",       "grid"};
+    static const char *const words[] = {"none",    "precision", "type",   "capability", "kind",  "shared",
+                                        "threads", "fuse",      "forced", "slower",     "alloc", "filled",
+                                        "backend", "pack",      "grid",   "grouped",    "length"};
     return WORD(words, why);
 }
 
@@ -54,7 +57,7 @@ const char *pave__link_name(int op) {
     case PAVE_LINK_SUB: return "sub";
     case PAVE_LINK_MUL: return "mul";
     case PAVE_LINK_DIV: return "div";
-#define NAME(ENUM, name, expr, lipschitz, rel, arg) \
+#define NAME(ENUM, name, formula, expr, lipschitz, rel, arg) \
     case PAVE_LINK_##ENUM: return #name;
         PAVE_ACTIVATIONS(NAME)
 #undef NAME

@@ -117,7 +117,8 @@ static void make(run *r) {
         r->params.y.shape[0] = c->m;
     }
     r->params.precision = c->precision;
-    r->params.epilogue = (pave_epilogue){r->plain, c->link_count, c->reduction};
+    r->params.epilogue =
+        (pave_epilogue){.links = r->plain, .link_count = c->link_count, .reduction = c->reduction};
 }
 
 static void drop(run *r) {

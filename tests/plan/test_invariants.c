@@ -2,7 +2,7 @@
  * What must hold of every plan, over many shapes, types, promises and devices: all tiles are covered,
  * launches stay within limits, operands have the form that their row states, no promise is broken, and
  * scratch is read as it was written and not overwritten while it is wanted. */
-#include "problems.h"
+#include "draw.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,89 +13,73 @@
 
 #define ROUNDS 20000
 
-static uint64_t seed = 20261122;
-
-static uint64_t draw(uint64_t below) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (seed >> 33) % below;
-}
-
-static int64_t draw_size(int zero) {
-    static const int64_t sizes[] = {1,  2,   3,   7,   8,   15,   16,   31,   64,
-                                    65, 127, 128, 129, 777, 1000, 1024, 4096, 16384};
-    if (zero && draw(20) == 0) return 0;
-    return sizes[draw(sizeof sizes / sizeof sizes[0])];
-}
-
-static plan_case draw_case(void) {
-    static const char *const devices[] = {"rtx4090",  "rtx4080", "l40s",  "a100-sxm",
-                                          "h100-sxm", "h200",    "cpu-2", "cpu-16"};
-    plan_case c = {.device = devices[draw(8)], .m = draw_size(0), .k = draw_size(1)};
-    if (draw(30) == 0) c.m = 3000000; /* row tiles and pack rows beyond a grid's 65535 */
-    int layers = (int)draw(SHAPE_LAYERS + 1);
-    for (int i = 0; i < layers; i++) c.widths[i] = draw_size(0);
-    if (draw(30) == 0) { /* and column tiles beyond it */
-        c.m = c.k = 3;
-        c.widths[0] = 20000000;
-        for (int i = 1; i < SHAPE_LAYERS; i++) c.widths[i] = 0;
-        layers = 1;
-    }
-    c.activation = draw(2) ? PAVE_LINK_SIGMOID : 0;
-    c.reduction = layers == 0 ? 1 + (int)draw(5) : (int)draw(6);
-    c.precision = (int)draw(3);
-    c.x_type = 1 + (int)draw(3);
-    c.w_type = 1 + (int)draw(3);
-    c.packed = (int)draw(2);
-    c.pad = (int64_t)draw(3);
-    return c;
-}
-
 static int bytes_of(int type) {
-    return type == PAVE_T_F32 || type == PAVE_T_TF32 ? 4 : type ? 2 : 0;
+    return type == PAVE_T_F32 || type == PAVE_T_TF32 || type == PAVE_T_I32 ? 4 : type ? 2 : 0;
 }
 
 /* ---- what each step must satisfy alone */
 
-static void check_grid(const pave__step *s, const pave_device_info *d) {
-    assert_in_range(s->grid[0], 1, 2147483647);
-    assert_in_range(s->grid[1], 1, 65535);
-    assert_int_equal(s->grid[2], 1);
-    assert_int_equal(s->block[0], s->row->threads);
-    assert_true(s->block[0] <= (uint32_t)d->threads_per_block &&
-                s->shared_bytes <= d->shared_bytes_per_block);
-    int64_t tiles_m = (s->m + s->row->bm - 1) / s->row->bm;
-    switch (s->row->family) {
-    case PAVE__GEMM: {
-        int64_t tiles = tiles_m * ((s->n + s->row->bn - 1) / s->row->bn);
-        assert_int_equal(s->predicted.tiles, tiles);
-        assert_true((int64_t)s->grid[0] * s->grid[1] <= tiles);
-        assert_true(s->group_m >= 1);
-        if (d->kind == PAVE_DEVICE_CPU) { /* enough groups to even out, where there are tiles */
-            int64_t wanted = 8 * (int64_t)d->compute_units;
-            assert_true((int64_t)s->grid[0] * s->grid[1] >= (tiles < wanted ? tiles : wanted));
-        }
-        break;
+static int64_t batches_of(const pave__step *s) {
+    return s->batch[0] * s->batch[1] * s->batch[2];
+}
+
+static void check_gemm_grid(const pave__step *s, const pave_device_info *d) {
+    int64_t tiles_m = (s->m + s->row->bm - 1) / s->row->bm, tiles_n = (s->n + s->row->bn - 1) / s->row->bn;
+    int64_t blocks = (int64_t)s->grid[0] * s->grid[1] * s->grid[2], tiles = s->predicted.tiles;
+    assert_true(s->group_m >= 1);
+    if (s->groups > 0) { /* an estimate, between a tile of each group and one more than whole ones */
+        assert_true(s->grid[1] == 1 && s->grid[2] == 1);
+        assert_true(tiles >= tiles_m * tiles_n && tiles <= (tiles_m + s->groups) * tiles_n);
+    } else {
+        assert_int_equal(tiles, batches_of(s) * tiles_m * tiles_n);
     }
-    case PAVE__PACK: /* chunks are covered by the grid, rows by the kernel's loop */
-        assert_true((int64_t)s->grid[0] * s->row->bn >= s->n);
-        assert_true((int64_t)s->grid[0] * s->row->bn < s->n + s->row->bn);
-        break;
-    default: assert_int_equal(s->grid[0], tiles_m); assert_int_equal(s->grid[1], 1);
+    assert_true(blocks <= tiles);
+    if (d->kind == PAVE_DEVICE_GPU && s->groups == 0 && tiles_n <= 65535) {
+        assert_int_equal(s->grid[0], batches_of(s) > 1 ? batches_of(s) : tiles_m);
+        assert_int_equal(s->grid[1], batches_of(s) > 1 ? (tiles_m < 65535 ? tiles_m : 65535) : tiles_n);
+    }
+    if (d->kind == PAVE_DEVICE_CPU) { /* enough groups to even out, where there are tiles */
+        int64_t wanted = 8 * (int64_t)d->compute_units;
+        assert_true(blocks >= (tiles < wanted ? tiles : wanted));
     }
 }
 
-static void check_form(const pave__ref *ref, int wanted, int align, int64_t k, uint32_t given_align,
-                       int raw_type) {
+static void check_grid(const pave__step *s, const pave_device_info *d) {
+    assert_in_range(s->grid[0], 1, 2147483647);
+    assert_in_range(s->grid[1], 1, 65535);
+    assert_in_range(s->grid[2], 1, 65535);
+    assert_int_equal(s->block[0], s->row->threads);
+    assert_true(s->block[0] <= (uint32_t)d->threads_per_block &&
+                s->row->shared_bytes <= d->shared_bytes_per_block);
+    assert_int_equal(s->shared_bytes, s->row->backend == PAVE__CUDA ? s->row->shared_bytes : 0);
+    if (s->row->family == PAVE__GEMM) {
+        check_gemm_grid(s, d);
+    } else if (s->row->family != PAVE__MAP) {
+        int64_t rows = batches_of(s) * s->m * (s->partial.place ? s->slots : 1);
+        int64_t lanes = d->kind == PAVE_DEVICE_CPU && s->in0.row < s->in0.col ? d->vector_width : 1;
+        assert_true((int64_t)s->grid[0] * s->row->bm * lanes >= rows);
+        assert_true(s->grid[1] == 1 && s->grid[2] == 1);
+    }
+}
+
+static void check_form(const pave__ref *ref, const pave__row *row, int wanted, int64_t rows, int64_t k,
+                       const pave__operand *given) {
     if (k == 0) return;
     int readable =
         wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32);
     assert_true(readable);
-    assert_true(ref->ld >= k);
+    if (row->layout == PAVE__LAYOUT_ROWS) {
+        assert_true(ref->col == 1 || k == 1);
+        int64_t off = rows > 1 ? ref->row : 0;
+        for (int d = 0; d < PAVE_BATCH_DIMS; d++) off |= ref->batch[d];
+        assert_int_equal(off * bytes_of(ref->type) % row->align, 0);
+    }
     if (ref->place == PAVE__AT_X || ref->place == PAVE__AT_W) {
-        assert_true(given_align >= (uint32_t)align);
-        assert_int_equal(ref->type, raw_type);
+        assert_true(given->align >= (uint32_t)row->align);
+        assert_int_equal(ref->type, given->type);
     } else {
-        assert_int_equal(ref->ld * bytes_of(ref->type) % (align > 16 ? align : 16), 0);
+        assert_true(ref->row >= k && ref->col == 1);
+        assert_int_equal(ref->row * bytes_of(ref->type) % (row->align > 16 ? row->align : 16), 0);
     }
 }
 
@@ -113,78 +97,137 @@ static void check_rounding(int from, int to, int path, int precision) {
 static void check_gemm(const pave__step *s, const pave__problem *q) {
     const pave__player *w = &q->layers[s->layer];
     int64_t k = s->layer ? q->layers[s->layer - 1].n : q->k;
-    assert_int_equal(s->m, q->m);
-    assert_int_equal(s->n, w->n);
-    assert_int_equal(s->k, k);
-    check_form(&s->in0, s->row->a_type, s->row->align, k, q->x_align, q->x_type);
-    check_form(&s->in1, s->row->b_type, s->row->align, k, w->w_align, w->w_type);
+    assert_true(s->m == q->m && s->n == w->n && s->k == k && s->groups == q->groups);
+    check_form(&s->in0, s->row, s->row->a_type, s->m, k, &q->x);
+    check_form(&s->in1, s->row, s->row->b_type, s->n, k, &w->w);
     if (k > 0) {
-        check_rounding(s->layer ? PAVE_T_F32 : q->x_type, s->in0.type, s->row->path, q->precision);
-        check_rounding(w->w_type, s->in1.type, s->row->path, q->precision);
+        check_rounding(s->layer ? PAVE_T_F32 : q->x.type, s->in0.type, s->row->path, q->precision);
+        check_rounding(w->w.type, s->in1.type, s->row->path, q->precision);
     }
-    assert_true((s->in1.place == PAVE__AT_PACKED) <= w->w_packed);
-    assert_int_equal(s->use_links, w->link_count > 0);
-    assert_true(s->link_mask & (1u << PAVE_LINK_ADD));
-    int last = s->layer == q->layer_count - 1;
-    assert_int_equal(s->partial.place != PAVE__AT_NONE, last && q->reduction && s->row->slice > 0);
-    if (s->partial.place) assert_int_equal(s->slots, (s->n + s->row->slice - 1) / s->row->slice);
+    assert_true((s->in1.place == PAVE__AT_PACKED) <= w->w.packed);
+    assert_int_equal(s->links, w->link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
+    assert_true(s->out.place == PAVE__AT_NONE || s->out.col == 1 || s->n == 1);
+    int fused = s->layer == q->layer_count - 1 && q->reduction && q->reduction <= PAVE_REDUCE_ARGMAX &&
+                !q->window && s->row->slice > 0;
+    assert_int_equal(s->partial.place != PAVE__AT_NONE, fused);
+    if (!fused) return;
+    assert_int_equal(s->slots, (s->n + s->row->slice - 1) / s->row->slice);
+    assert_int_equal(s->out.place != PAVE__AT_NONE, q->unreduced.type != PAVE_T_NONE);
 }
 
-/* ---- scratch: what lies where, as of each step */
+/* ---- memory: what each step reaches, and what of scratch lies where */
 
 typedef struct region {
     int64_t offset, bytes;
-    pave__ref ref;
+    uint8_t type;
 } region;
 
 static region live[16];
 static int live_count;
 
-static region region_of(const pave__ref *ref, int64_t rows, int elem) {
-    return (region){ref->offset, rows * ref->ld * elem, *ref};
+/* Elements up to the last that an operand of rows × cols reaches. */
+static int64_t reach(const int64_t *batch, const int64_t *strides, int64_t rows, int64_t row, int64_t cols,
+                     int64_t col) {
+    if (rows == 0 || cols == 0) return 0;
+    int64_t last = (rows - 1) * row + (cols - 1) * col;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) last += (batch[d] - 1) * strides[d];
+    return last + 1;
+}
+
+static int64_t ref_reach(const pave__step *s, const pave__ref *ref, int64_t rows, int64_t cols) {
+    return reach(s->batch, ref->batch, rows, ref->row, cols, ref->col);
 }
 
 static int overlap(const region *a, const region *b) {
     return a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
-static void read_region(const pave__ref *ref) {
-    if (ref->place != PAVE__AT_WORKSPACE) return;
+static void read_scratch(const region *r) {
     for (int i = 0; i < live_count; i++)
-        if (live[i].ref.offset == ref->offset && live[i].ref.ld == ref->ld && live[i].ref.type == ref->type)
-            return;
-    fail_msg("step reads scratch at %lld that nothing left there", (long long)ref->offset);
+        if (live[i].offset == r->offset && live[i].type == r->type && r->bytes <= live[i].bytes) return;
+    if (r->bytes > 0) fail_msg("step reads scratch at %lld that nothing left there", (long long)r->offset);
 }
 
-static void write_region(const pave__step *s, const pave__ref *ref, int elem, uint64_t workspace) {
-    if (ref->place != PAVE__AT_WORKSPACE) return;
-    region r = region_of(ref, s->m, elem);
-    assert_int_equal(r.offset % 256, 0);
-    assert_true(r.offset >= 0 && (uint64_t)(r.offset + r.bytes) <= workspace);
+/* Forgets what a step writes over, which must not be what the same step reads. */
+static void write_scratch(const pave__step *s, const region *r, uint64_t workspace) {
+    assert_int_equal(r->offset % 256, 0);
+    assert_true(r->offset >= 0 && (uint64_t)(r->offset + r->bytes) <= workspace);
     const pave__ref *inputs[] = {&s->in0, &s->in1};
     for (int i = 0; i < live_count; i++) {
-        if (!overlap(&live[i], &r)) continue;
-        for (int n = 0; n < 2; n++) /* never over what the same launch reads */
+        if (!overlap(&live[i], r)) continue;
+        for (int n = 0; n < 2; n++)
             assert_false(inputs[n]->place == PAVE__AT_WORKSPACE && inputs[n]->offset == live[i].offset);
         live[i--] = live[--live_count];
     }
     assert_true(live_count < 16);
-    live[live_count++] = r;
+    live[live_count++] = *r;
 }
 
-static void check_scratch(const pave__plan_data *p) {
+/* What of a caller's operand may be reached, by the problem alone. */
+static int64_t caller_reach(const pave__problem *q, const pave__step *s, int place) {
+    int64_t n = q->layer_count ? q->layers[q->layer_count - 1].n : q->k;
+    int wide = !q->reduction || q->reduction >= PAVE_REDUCE_SOFTMAX;
+    const pave__player *layer = &q->layers[s->layer];
+    int64_t k = s->layer ? q->layers[s->layer - 1].n : q->k;
+    const int64_t windows[PAVE_BATCH_DIMS] = {q->batch[1], q->batch[2], q->m};
+    switch (place) {
+    case PAVE__AT_X: return reach(q->batch, q->x.batch, q->m, q->x.row, q->k, q->x.col);
+    case PAVE__AT_W: return reach(q->batch, layer->w.batch, layer->n, layer->w.row, k, layer->w.col);
+    case PAVE__AT_UNREDUCED:
+        return reach(q->batch, q->unreduced.batch, q->m, q->unreduced.row, n, q->unreduced.col);
+    default:
+        if (q->window)
+            return reach(windows, q->y.batch, n / q->window, q->y.row, wide ? q->window : 1, q->y.col);
+        return reach(q->batch, q->y.batch, q->m, q->y.row, wide ? n : 1, q->y.col);
+    }
+}
+
+static void check_ref(const pave__plan_data *p, const pave__problem *q, const pave__step *s,
+                      const pave__ref *ref, int64_t rows, int64_t cols, bool write) {
+    if (ref->place == PAVE__AT_NONE || ref->place == PAVE__AT_PACKED) return;
+    int64_t elems = ref_reach(s, ref, rows, cols);
+    if (ref->place == PAVE__AT_WORKSPACE) {
+        region r = {ref->offset, elems * bytes_of(ref->type), ref->type};
+        if (write)
+            write_scratch(s, &r, p->workspace_bytes);
+        else
+            read_scratch(&r);
+    } else if (q->groups == 0) {
+        assert_int_equal(elems, caller_reach(q, s, ref->place)); /* all of it, and nothing beyond */
+    }
+}
+
+static void check_memory(const pave__plan_data *p, const pave__problem *q) {
     live_count = 0;
-    int stores = 0;
+    int stores = 0, values = 0;
     for (int i = 0; i < p->step_count; i++) {
         const pave__step *s = &p->steps[i];
-        read_region(&s->in0);
-        read_region(&s->in1);
-        write_region(s, &s->out, bytes_of(s->out.type), p->workspace_bytes);
-        write_region(s, &s->partial, 8, p->workspace_bytes);
+        pave__family f = s->row->family;
+        region states = {0, batches_of(s) * s->m * s->slots * 8, PAVE_T_F32};
+        if (s->groups > 0) {
+            region table = {s->table_offset, s->groups * (int64_t)sizeof(pave_abi_group), 0};
+            write_scratch(s, &table, p->workspace_bytes);
+        }
+        if (f == PAVE__JOIN) {
+            states.offset = s->in0.offset;
+            read_scratch(&states);
+        } else {
+            check_ref(p, q, s, &s->in0, s->m, f == PAVE__REDUCE ? s->n : s->k, false);
+        }
+        check_ref(p, q, s, &s->in1, s->n, s->k, false);
+        int narrow = f == PAVE__REDUCE || f == PAVE__JOIN;
+        check_ref(p, q, s, &s->out, s->m, narrow ? 1 : s->n, true);
+        states.offset = s->partial.offset;
+        if (s->partial.place) write_scratch(s, &states, p->workspace_bytes);
         stores += s->out.place == PAVE__AT_Y;
-        assert_int_equal(s->out.place == PAVE__AT_Y, i + 1 == p->step_count);
+        values += s->out.place == PAVE__AT_UNREDUCED;
+        bool ends = i + 1 == p->step_count;
+        assert_true(!ends || s->out.place == PAVE__AT_Y);
+        if (s->row->family != PAVE__GEMM)
+            assert_int_equal(s->links, ends && q->after_count ? PAVE__AFTER_LINKS : PAVE__NO_LINKS);
     }
-    assert_int_equal(stores, 1);
+    assert_in_range(stores, 1, 2);
+    assert_int_equal(values, q->unreduced.type != PAVE_T_NONE);
 }
 
 static pave__plan_data plan, again;
@@ -210,7 +253,7 @@ static void check_plan(const plan_case *c) {
     }
     assert_int_equal(gemms, problem.layer_count);
     assert_true(ns > 0.999999 * plan.predicted_ns && ns < 1.000001 * plan.predicted_ns);
-    check_scratch(&plan);
+    check_memory(&plan, &problem);
 }
 
 static void test_invariants(void **state) {
@@ -220,15 +263,22 @@ static void test_invariants(void **state) {
     for (int i = 0; i < ROUNDS; i++) {
         plan_case c = draw_case();
         pave_status status = case_plan(&c, &problem, &plan);
-        if (status == PAVE_E_UNSUPPORTED) { /* only scratch or a grid may stand in the way */
+        if (status ==
+            PAVE_E_UNSUPPORTED) { /* only scratch, a grid or a group's layout may stand in the way */
             int for_size = 0;
             for (int r = 0; r < plan.refusal_count; r++)
-                for_size += plan.refusals[r].why == PAVE__WHY_ALLOC || plan.refusals[r].why == PAVE__WHY_GRID;
+                for_size += plan.refusals[r].why == PAVE__WHY_ALLOC ||
+                            plan.refusals[r].why == PAVE__WHY_GRID ||
+                            plan.refusals[r].why == PAVE__WHY_GROUPED;
             assert_true(for_size > 0);
             assert_int_equal(plan.step_count, 0);
             continue;
         }
         assert_int_equal(status, PAVE_OK);
+        if (plan.step_count == 0) { /* rows of nothing that give nothing */
+            assert_true(problem.layer_count == 0 && problem.k == 0);
+            continue;
+        }
         check_plan(&c);
         planned++;
         if (i % 100 == 0) {
@@ -242,7 +292,32 @@ static void test_invariants(void **state) {
     assert_true(planned > ROUNDS * 8 / 10);
 }
 
+/* Whatever the size, there is a plan or a reason, and no scratch beyond the device. */
+static void test_huge(void **state) {
+    (void)state;
+    for (int i = 0; i < ROUNDS / 4; i++) {
+        plan_case c = draw_case();
+        c.m = c.group_rows = INT64_C(1) << draw(62);
+        c.k = INT64_C(1) << draw(62);
+        if (c.widths[0]) c.widths[0] = INT64_C(1) << draw(62);
+        for (int d = 0; d < PAVE_BATCH_DIMS; d++)
+            c.batch[d] = c.groups || draw(2) ? 1 : INT64_C(1) << draw(50);
+        c.window = 0;
+        pave_status status = case_plan(&c, &problem, &plan);
+        assert_true(status == PAVE_OK || status == PAVE_E_UNSUPPORTED);
+        if (status == PAVE_E_UNSUPPORTED) assert_true(plan.refusal_count > 0 && plan.step_count == 0);
+        if (status == PAVE_OK)
+            assert_true(plan.workspace_bytes <= pave__device_named(c.device)->alloc_bytes_max);
+        for (int s = 0; s < plan.step_count; s++) {
+            const pave__step *step = &plan.steps[s];
+            assert_true(step->grid[0] >= 1 && step->grid[1] >= 1 && step->grid[2] >= 1);
+            assert_true(step->grid[0] <= 2147483647 && step->grid[1] <= 65535 && step->grid[2] <= 65535);
+            assert_true(step->predicted.ns >= 0 && step->predicted.tiles >= 1 && step->slots >= 0);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_invariants)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_invariants), cmocka_unit_test(test_huge)};
     return cmocka_run_group_tests_name("plan-invariants", tests, NULL, NULL);
 }

@@ -115,7 +115,7 @@ static void test_weights(void **state) {
     c.packed = 0;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 2);
-    assert_int_equal(plan.steps[0].row->family, PAVE__PACK);
+    assert_int_equal(plan.steps[0].row->family, PAVE__MAP);
     c.packed = 1;
     c.forced = "pave_gemm_mma_64x64x32_f32"; /* rounds B itself: the tensor as it is */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -123,7 +123,8 @@ static void test_weights(void **state) {
     c.k = 1023; /* rows of 4092 bytes: not aligned to 16 */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 2);
-    assert_int_equal(plan.steps[0].out.ld, 1024);
+    assert_int_equal(plan.steps[0].out.row, 1024);
+    assert_int_equal(plan.steps[0].out.col, 1);
     assert_int_equal(plan.steps[1].in1.place, PAVE__AT_PACKED);
 }
 
@@ -156,10 +157,10 @@ static void test_sizes(void **state) {
     assert_int_equal(refusal_of("pave_reduce_warp_any")->why, PAVE__WHY_GRID);
     c = (plan_case){.device = "rtx4090", .m = 1 << 24, .k = 64, .widths = {4096, 16}};
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED); /* 256 GB of hidden layer */
-    assert_int_equal(plan.refusals[plan.refusal_count - 1].why, PAVE__WHY_ALLOC);
+    assert_int_equal(refusal_of("pave_gemm_simt_128x128x8_f32")->why, PAVE__WHY_ALLOC);
     c.m = INT64_C(1) << 61; /* leaves 64 bits */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(plan.refusals[plan.refusal_count - 1].why, PAVE__WHY_ALLOC);
+    assert_int_equal(refusal_of("pave_gemm_simt_128x128x8_f32")->why, PAVE__WHY_ALLOC);
     c = square;
     c.m = 0;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -168,11 +169,11 @@ static void test_sizes(void **state) {
 
 /* ---- made-up rows */
 
-#define MADE_UP(NAME, TILE, SHARE, SLICE)                                                         \
-    {                                                                                             \
-        .name = NAME, .family = PAVE__GEMM, .backend = PAVE__CUDA, .precision = PAVE_HIGHEST,     \
-        .a_type = PAVE_T_F32, .b_type = PAVE_T_F32, .bm = TILE, .bn = TILE, .bk = 8, .stages = 1, \
-        .threads = 128, .align = 1, .slice = SLICE, .efficiency = SHARE                           \
+#define MADE_UP(NAME, TILE, SHARE, SLICE)                                                           \
+    {                                                                                               \
+        .name = NAME, .family = PAVE__GEMM, .backend = PAVE__CUDA, .precision = PAVE_HIGHEST,       \
+        .a_type = PAVE_T_F32, .b_type = PAVE_T_F32, .bm = TILE, .bn = TILE, .bk = 8, .stages = 1,   \
+        .threads = 128, .align = 1, .layout = PAVE__LAYOUT_ANY, .slice = SLICE, .efficiency = SHARE \
     }
 static const pave__row reduce_row = {.name = "r",
                                      .family = PAVE__REDUCE,
@@ -225,7 +226,7 @@ static void test_unfused(void **state) {
     assert_int_equal(plan.steps[0].out.place, PAVE__AT_WORKSPACE);
     assert_int_equal(plan.steps[0].reduction, PAVE_REDUCE_NONE);
     assert_int_equal(plan.steps[1].row->family, PAVE__REDUCE);
-    assert_int_equal(plan.steps[1].in0.ld, 1004);
+    assert_int_equal(plan.steps[1].in0.row, 1004);
     assert_int_equal(plan.workspace_bytes, (1024 * 1004 * 4 + 255) / 256 * 256);
 }
 
@@ -297,13 +298,20 @@ static void test_pack_alone(void **state) {
     (void)state;
     size_t count;
     const pave__row *rows = pave__rows(&count);
+    const pave_device_info *d = pave__device_named("rtx4090");
     pave__step step;
-    assert_true(
-        pave__plan_pack(pave__device_named("rtx4090"), PAVE__CUDA, rows, count, 100000, 1111, 1112, &step));
-    assert_int_equal(step.grid[0], 2);
-    assert_int_equal(step.grid[1], 65535);
-    assert_int_equal(step.n, 1112);
-    assert_false(pave__plan_pack(pave__device_named("rtx4090"), PAVE__CUDA, rows, 0, 1, 1, 1, &step));
+    pave__ref from = {.row = 1111, .col = 1, .place = PAVE__AT_W, .type = PAVE_T_F32};
+    const pave__ref to = {.row = 1112, .col = 1, .place = PAVE__AT_PACKED, .type = PAVE_T_TF32};
+    assert_true(pave__plan_pack(d, PAVE__CUDA, rows, count, 100000, 1111, 1112, &from, &to, &step));
+    assert_string_equal(step.row->name, "pave_map_rows_any");
+    assert_int_equal(step.grid[0], 100000);
+    assert_int_equal(step.grid[1], 2);
+    assert_true(step.k == 1111 && step.n == 1112 && step.in0.row == 1111 && step.out.row == 1112);
+    from.row = 1;
+    from.col = 100000;
+    assert_true(pave__plan_pack(d, PAVE__CUDA, rows, count, 100000, 1111, 1112, &from, &to, &step));
+    assert_string_equal(step.row->name, "pave_map_turn_any");
+    assert_false(pave__plan_pack(d, PAVE__CUDA, rows, 0, 1, 1, 1, &from, &to, &step));
 }
 
 int main(void) {

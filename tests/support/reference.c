@@ -54,7 +54,7 @@ double test_activate(pave_link_op op, double v, double a, double b) {
 static void constants(pave_link_op op, double a, double *lipschitz, double *rel, double *arg) {
     const double A = fmax(1, fabs(a));
     switch (op) {
-#define CASE(ENUM, name, expr, l, r, g) \
+#define CASE(ENUM, name, formula, expr, l, r, g) \
     case PAVE_LINK_##ENUM: *lipschitz = (l), *rel = (r), *arg = (g); break;
         PAVE_ACTIVATIONS(CASE)
 #undef CASE
@@ -97,23 +97,36 @@ static double partials(int64_t k) {
     return (double)(k / 256 + 1);
 }
 
-static test_value dot(const test_value *x, double rho_x, const test_array *w, int64_t col,
+/* Σ x w with what its operands' own bounds and the accumulation add. */
+static test_value dot(const test_value *x, double rho_x, const double *w, double rho_w, int64_t k,
                       const test_class *how) {
-    int64_t k = w->cols;
-    double rho_w = rho_of(how, w->type), c = rho_x + rho_w + rho_x * rho_w;
+    double c = rho_x + rho_w + rho_x * rho_w;
     double s = 0, g = 0, e = 0, alarm = 0;
     for (int64_t i = 0; i < k; i++) {
-        double b = w->values[col * k + i];
-        s += x[i].value * b;
-        g += (fabs(x[i].value) + x[i].bound) * fabs(b);
-        e += x[i].bound * fabs(b);
-        alarm += x[i].alarm * fabs(b);
+        s += x[i].value * w[i];
+        g += (fabs(x[i].value) + x[i].bound) * fabs(w[i]);
+        e += x[i].bound * fabs(w[i]);
+        alarm += x[i].alarm * fabs(w[i]);
     }
     double p = (double)k + 1 + partials(k), gamma = p * how->unit / (1 - p * how->unit);
     double root = 4 * sqrt(p) * how->unit, eta = (double)k * ETA;
     double full = ((1 + c) * (1 + gamma) - 1) * g + e + eta;
     double bar = how->truncates ? full : fmin(full, ((1 + c) * (1 + root) - 1) * g + alarm + eta);
     return (test_value){s, full, bar};
+}
+
+test_value test_dot(const double *x, pave_dtype x_type, const double *w, pave_dtype w_type, int64_t k,
+                    const test_class *how) {
+    test_value *in = calloc((size_t)k + 1, sizeof *in);
+    if (!in) abort();
+    for (int64_t i = 0; i < k; i++) in[i].value = x[i];
+    test_value v = dot(in, rho_of(how, x_type), w, rho_of(how, w_type), k, how);
+    free(in);
+    return v;
+}
+
+test_value test_apply(test_value v, const pave_link *link, double t) {
+    return apply(v, link->op, t, link->a, link->b);
 }
 
 void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_count, int64_t row,
@@ -128,7 +141,8 @@ void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_
         const test_layer *layer = &layers[l];
         int64_t n = layer->w->rows;
         for (int64_t j = 0; j < n; j++) {
-            test_value v = dot(in, rho_x, layer->w, j, how);
+            test_value v = dot(in, rho_x, layer->w->values + j * layer->w->cols, rho_of(how, layer->w->type),
+                               layer->w->cols, how);
             if (layer->bias) v = apply(v, PAVE_LINK_ADD, test_array_get(layer->bias, 0, j), 0, 0);
             for (size_t i = 0; i < layer->link_count; i++)
                 v = apply(v, layer->links[i].link.op, operand(&layer->links[i], row, j),

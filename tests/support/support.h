@@ -79,6 +79,35 @@ void test_array_free(test_array *a);
 /* The array's only row, or its only column, as a tensor of rank 1. */
 pave_tensor test_vector(const test_array *a);
 
+/* ---- strided tensors (nd.c) ---- */
+/* A tensor of any rank and strides between two guards, all of its buffer but its elements being all-ones bytes. */
+typedef struct test_nd {
+    pave_buffer *buffer;
+    pave_tensor tensor;
+    unsigned char *bytes, *owned; /* owned: 1 for each byte of an element */
+    uint64_t total;
+} test_nd;
+
+typedef struct test_order {
+    const char *dims; /* its dimensions' digits as they lie in memory, outermost first; NULL: "012…" */
+    int64_t step;     /* stride of the innermost; 0: 1 */
+    int64_t pad;      /* elements left free after each run of the innermost */
+    uint64_t offset;  /* elements past the guard */
+    unsigned repeat;  /* bit d: dimension d has stride 0 */
+} test_order;
+
+void test_nd_make(test_nd *t, const test_device *on, pave_dtype type, int rank, const int64_t *shape,
+                  const test_order *order, test_fill fill, test_rng *rng);
+/* The element at `index` of `rank` dimensions, to which t's are aligned from the last and broadcast. */
+double test_nd_get(const test_nd *t, int rank, const int64_t *index);
+void test_nd_set(test_nd *t, const int64_t *index, double value);
+void test_nd_upload(test_nd *t, pave_queue *queue);
+/* Reads the buffer back and fails where a byte changed that is no element of an output. */
+void test_nd_check(test_nd *t, pave_queue *queue, bool output, const char *what);
+void test_nd_free(test_nd *t);
+/* The next index of a shape, the last fastest; false past the end. Starts from all zeros. */
+bool test_next(int rank, const int64_t *shape, int64_t *index);
+
 /* ---- reference (reference.c) ---- */
 /* How a kernel row computes: what it rounds its operands to, and its accumulator. */
 typedef struct test_class {
@@ -110,8 +139,17 @@ double test_activate(pave_link_op op, double v, double a, double b);
 /* One row of a chain of layers before its reduction: `out` has the last layer's width of values. */
 void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_count, int64_t row,
                     const test_class *how, test_value *out);
-/* Reduces a row of values with their bounds. */
+/* A dot product of exact operands of the given types, and a value through one link, t its operand. */
+test_value test_dot(const double *x, pave_dtype x_type, const double *w, pave_dtype w_type, int64_t k,
+                    const test_class *how);
+test_value test_apply(test_value v, const pave_link *link, double t);
+/* Reduces a row of values with their bounds to one value; not for argmax. */
 test_value test_reduce_row(const test_value *row, int64_t n, pave_reduction reduction);
+/* softmax, log_softmax and normalize of a row (normalize.c). */
+void test_normalize_row(const test_value *row, int64_t n, pave_reduction reduction, double epsilon,
+                        test_value *out);
+/* Whether the largest of the row may be at `got`: with bounds of 0, the first of them and nothing else. */
+bool test_argmax_right(const test_value *row, int64_t n, int64_t got);
 /* Adds the rounding to the type it is stored in. */
 test_value test_stored(test_value v, pave_dtype type);
 /* Whether `got` is the value or within its bound; NaN and infinities must agree in class first. */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the row families share: numbers, vectors whose lanes lie any stride apart, and links seen with rows
+ * and columns changed over, for kernels whose vectors run along a column. */
+#ifndef PAVE_KERNELS_OPENCL_WALK_H
+#define PAVE_KERNELS_OPENCL_WALK_H
+
+#include "prelude.h"
+
+#if PV_W == 16
+#define PV_LANES ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#elif PV_W == 8
+#define PV_LANES ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
+#else
+#define PV_LANES ((int4)(0, 1, 2, 3))
+#endif
+
+/* The numbers of pave_reduction that have no states. */
+#define PV_SOFTMAX 7
+#define PV_LOG_SOFTMAX 8
+#define PV_NORMALIZE 9
+
+/* Matrices of a launch. */
+#define PV_MATRICES(args) ((args).batch[0] * (args).batch[1] * (args).batch[2])
+
+/* For functions that take local memory. Left to itself a compiler may keep one as a call and, where every
+ * caller passes the same array, name the array in it; PoCL 3.1 gives a kernel's arrays their memory in the
+ * kernel alone. */
+#define PV_INLINE static inline __attribute__((always_inline))
+
+/* The first `count` lanes, `lane` elements apart. */
+static inline void pv_put(__global char *y, int type, long first, long lane, int count, PV_VT v) {
+    if (lane == 1 && count >= PV_W) {
+        pv_store(y, type, first, v);
+        return;
+    }
+    float part[PV_W];
+    PV_VSTORE(v, 0, part);
+    PV_ROLLED
+    for (int j = 0; j < count; j++) pv_store1(y, type, first + j * lane, part[j]);
+}
+
+/* A chain of links for vectors of neighbouring rows: pv_chain is then told the column as its row and the row
+ * as its column. */
+static inline void pv_turn_links(pave_abi_link *to, const pave_abi_link *from, int count) {
+    for (int i = 0; i < count; i++) {
+        to[i] = from[i];
+        to[i].t.row = from[i].t.col;
+        to[i].t.col = from[i].t.row;
+        if (from[i].operand == PAVE_OPERAND_ROW) to[i].operand = PAVE_OPERAND_COLUMN;
+        if (from[i].operand == PAVE_OPERAND_COLUMN) to[i].operand = PAVE_OPERAND_ROW;
+    }
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The cost model of launches that stream rows: map, reduce, join, normalize. What they cost is mostly how their operands lie,
+ * so that a step's strides choose between rows that walk along a row and rows that walk across them. */
+#include "src/plan/model.h"
+
+#include <math.h>
+
+/* A dependent load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
+#define PASS_NS 600.0
+#define ROW_NS 400.0
+#define TREE_NS 150.0
+/* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
+#define LOAD_BYTES 16
+#define LOADS_ACROSS 4
+/* A CPU's work-group: scheduling, and scalar start and end of a row. */
+#define CPU_GROUP_NS 80.0
+/* Share of a unit's FMA peak that element-wise code reaches, and the operations an element beside it: exponentials' own few
+ * are in a reduction's. */
+#define ELEMENTWISE_SHARE 0.25
+#define REDUCE_FLOPS 16
+#define MAP_FLOPS 1
+#define STATE_BYTES 8
+/* A split row's part is worth a block of its own from here on, and starts on a multiple of this many. */
+#define SLICE_LEAST 4096
+#define SLICE_STEP 256
+/* Blocks that a unit of a CPU wants for evening out. */
+#define CPU_BLOCKS_PER_UNIT 4
+
+static int64_t columns(const pave__step *s, pave__family family) {
+    return family == PAVE__JOIN ? s->slots : family == PAVE__REDUCE ? s->n : s->k;
+}
+
+/* What each pass over a row that a lane depends on is: normalize's mean, deviations and result. */
+static int sweeps(const pave__step *s, pave__family family) {
+    if (family != PAVE__NORMALIZE) return 1;
+    return s->reduction == PAVE_REDUCE_NORMALIZE ? 3 : 2;
+}
+
+/* A CPU's rows for reductions and normalizations are both kinds in one: where rows lie closer together than columns do, they
+ * take a vector of neighbouring ones at a time. */
+static int64_t strip(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    bool both = device->kind == PAVE_DEVICE_CPU && row->layout == PAVE__LAYOUT_ROWS &&
+                (row->family == PAVE__REDUCE || row->family == PAVE__NORMALIZE);
+    bool closer = pave__reach_bytes(device, s->in0.row, 1) < pave__reach_bytes(device, s->in0.col, 1);
+    return both && closer && s->m >= device->vector_width && device->vector_width > 0 ? device->vector_width
+                                                                                      : 1;
+}
+
+int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    int64_t batches = pave__batches(s->batch), bm = row->bm > 0 ? row->bm : 1, bn = row->bn > 0 ? row->bn : 1;
+    if (row->family == PAVE__MAP)
+        return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
+    int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
+    int64_t lanes = strip(device, row, s);
+    if (row->layout == PAVE__LAYOUT_ACROSS || lanes > 1)
+        return pave__times(pave__times(batches, parts), pave__div_up(s->m, pave__times(bm, lanes)));
+    return pave__div_up(pave__times(pave__times(batches, parts), s->m), bm);
+}
+
+/* The stride between values that `row` takes at a time. */
+static int64_t x_stride(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    if (row->layout == PAVE__LAYOUT_ANY) return 1;
+    return row->layout == PAVE__LAYOUT_ACROSS || strip(device, row, s) > 1 ? s->in0.row : s->in0.col;
+}
+
+static int64_t y_stride(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    if (row->layout == PAVE__LAYOUT_ANY || row->family == PAVE__REDUCE || row->family == PAVE__JOIN) return 1;
+    bool across = row->layout == PAVE__LAYOUT_ACROSS || strip(device, row, s) > 1;
+    return across && row->family == PAVE__NORMALIZE ? s->out.row : s->out.col;
+}
+
+/* The share of an operand's elements that are distinct: what repeats is read once. */
+static double distinct(const pave__step *s, const pave__ref *ref, int64_t cols) {
+    double share = 1;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++)
+        if (ref->batch[d] == 0 && s->batch[d] > 1) share /= (double)s->batch[d];
+    if (ref->row == 0 && s->m > 1) share /= (double)s->m;
+    if (ref->col == 0 && cols > 1) share /= (double)cols;
+    return share;
+}
+
+static void count_bytes(const pave_device_info *device, const pave__row *row, const pave__step *s,
+                        pave__prediction *p) {
+    double rows = (double)pave__batches(s->batch) * (double)s->m, in, once, out;
+    int64_t cols = columns(s, row->family);
+    int passes = sweeps(s, row->family);
+    if (row->family == PAVE__JOIN) {
+        in = once = rows * (double)cols * STATE_BYTES;
+    } else {
+        in = rows * (double)cols *
+             pave__reach_bytes(device, x_stride(device, row, s), pave__type_bytes(s->in0.type));
+        once = in * distinct(s, &s->in0, cols);
+    }
+    int elem = pave__type_bytes(s->out.type);
+    if (row->family == PAVE__REDUCE && s->slots > 0)
+        out = rows * (double)s->slots * STATE_BYTES;
+    else if (row->family == PAVE__REDUCE || row->family == PAVE__JOIN)
+        out = rows * elem;
+    else
+        out = rows * (double)s->n * pave__reach_bytes(device, y_stride(device, row, s), elem);
+    /* A row that is walked again is found in the cache where those in work fit. */
+    double in_work = (double)pave__units(device) * p->blocks_per_unit * (row->bm > 0 ? row->bm : 1);
+    double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0);
+    bool stays = device->l2_bytes == 0 || held <= PAVE__L2_SHARE * (double)device->l2_bytes;
+    p->bytes_l2 = in * passes + out;
+    p->bytes_memory = once * (stays ? 1 : passes) + out;
+}
+
+/* Time that a GPU's waves wait on what depends on each other. */
+static double waiting_ns(const pave__row *row, const pave__step *s, double waves) {
+    if (row->family == PAVE__MAP) return ceil(waves) * (ROW_NS + PASS_NS);
+    int64_t cols = row->family == PAVE__REDUCE && s->slots > 0 ? s->slice : columns(s, row->family);
+    double lanes = fmax(1, row->threads / (row->bm > 0 ? row->bm : 1));
+    int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
+    double at_once = 1;
+    if (row->layout == PAVE__LAYOUT_ACROSS)
+        at_once = LOADS_ACROSS;
+    else if (row->family == PAVE__JOIN || s->in0.col == 1)
+        at_once = (double)LOAD_BYTES / elem;
+    double passes = ceil((double)cols / (lanes * at_once)) * sweeps(s, row->family);
+    return ceil(waves) * (ROW_NS + TREE_NS * log2(lanes) + passes * PASS_NS);
+}
+
+pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    pave__prediction p = {0};
+    pave__count_waves(device, row, pave__rows_tiles(device, row, s), &p);
+    double rows = (double)pave__batches(s->batch) * (double)s->m;
+    double elems = rows * (double)columns(s, row->family);
+    bool map = row->family == PAVE__MAP;
+    p.flops = elems * (map ? MAP_FLOPS : REDUCE_FLOPS) * sweeps(s, row->family);
+    count_bytes(device, row, s, &p);
+
+    double units = pave__units(device), tiles = (double)p.tiles;
+    double rate = pave__peak(device, PAVE_PATH_FMA) * ELEMENTWISE_SHARE, compute, latency = 0;
+    if (device->kind == PAVE_DEVICE_GPU) {
+        latency = waiting_ns(row, s, p.waves);
+        compute = pave__ns_over(p.flops, rate);
+    } else { /* whole blocks a core */
+        double deep = ceil(tiles / units);
+        compute = deep * (CPU_GROUP_NS + (tiles > 0 ? pave__ns_over(p.flops / tiles, rate / units) : 0));
+    }
+    pave__conclude(device, compute, latency, &p);
+    /* What streams is measured against the memory's rate, its own ceiling. */
+    double busy = p.ns - device->launch_ns;
+    p.utilisation =
+        busy > 0 ? fmin(1.0, pave__ns_over(p.bytes_memory, device->memory_bytes_per_s) / busy) : 0;
+    return p;
+}
+
+int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,
+                          int64_t *slice) {
+    pave__step whole = *step;
+    whole.slots = 0;
+    int64_t blocks = pave__rows_tiles(device, row, &whole);
+    int64_t a_unit =
+        device->kind == PAVE_DEVICE_GPU ? pave__blocks_per_unit(device, row) : CPU_BLOCKS_PER_UNIT;
+    int64_t wanted = pave__units(device) * a_unit;
+    if (blocks < 1 || blocks > wanted / 2 || step->n < 2 * SLICE_LEAST) return 0;
+    int64_t slots = wanted / blocks, most = step->n / SLICE_LEAST;
+    if (slots > most) slots = most;
+    *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), SLICE_STEP), SLICE_STEP);
+    return pave__div_up(step->n, *slice);
+}

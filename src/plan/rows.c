@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Chooses rows for launches that work on rows, and whether a reduction's rows are split among blocks whose states a join
+ * merges. */
+#include "src/plan/candidates.h"
+
+/* Rows of one family that one choice can weigh. */
+#define CANDIDATES_MAX 32
+
+/* What a row would make of a step. */
+typedef struct candidate {
+    pave__step step, join; /* join.row NULL: none */
+    double ns;
+} candidate;
+
+static bool in_place(const pave__step *s) {
+    return s->in0.place == s->out.place && s->in0.place != PAVE__AT_WORKSPACE;
+}
+
+/* A launch of `row` over whole rows, or why there is none. */
+static pave__refusal judge(const pave__planning *p, const pave__row *row, const pave__step *step,
+                           candidate *c) {
+    pave__refusal no = pave__judge_row(p, row, step->layer);
+    if (no.why != PAVE__WHY_NONE) return no;
+    if (step->reduction == PAVE_REDUCE_ARGMAX && step->n > INT32_MAX)
+        return (pave__refusal){row, step->layer, PAVE__WHY_LENGTH, INT32_MAX, (double)step->n};
+    if (row->layout == PAVE__LAYOUT_ACROSS && in_place(step))
+        return (pave__refusal){row, step->layer, PAVE__WHY_FUSE, 0, 0};
+    c->step = *step;
+    c->step.row = row;
+    c->step.predicted = pave__model_rows(p->device, row, step);
+    c->join.row = NULL;
+    c->ns = c->step.predicted.ns;
+    double need;
+    if (!pave__set_grid(p->device, &c->step, &need))
+        return (pave__refusal){row, step->layer, PAVE__WHY_GRID, PAVE__GRID_X_MAX, need};
+    return no;
+}
+
+/* The same row with its rows split, where that is predicted to be quicker. */
+static void try_split(const pave__planning *p, candidate *c) {
+    pave__step part = c->step, join = c->step;
+    pave__planning quiet = *p;
+    quiet.plan = NULL;
+    part.slots = pave__split_slots(p->device, part.row, &part, &part.slice);
+    if (part.slots < 2) return;
+    part.links = PAVE__NO_LINKS;
+    part.link_mask = 0;
+    part.predicted = pave__model_rows(p->device, part.row, &part);
+    join.slots = part.slots;
+    join.slice = part.slice;
+    if (!pave__choose_rows(&quiet, PAVE__JOIN, &join)) return;
+    if (part.predicted.ns + join.predicted.ns >= c->ns) return;
+    c->step = part;
+    c->join = join;
+    c->ns = part.predicted.ns + join.predicted.ns;
+}
+
+static bool choose(const pave__planning *p, pave__family family, const pave__step *step, bool split,
+                   candidate *best) {
+    pave__refusal can[CANDIDATES_MAX]; /* have: predicted ns */
+    size_t count = 0;
+    candidate here;
+    best->step.row = NULL;
+    for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
+        const pave__row *row = &p->rows[i];
+        if (row->family != family || !pave__concerns(p, row)) continue;
+        pave__refusal no = judge(p, row, step, &here);
+        if (no.why != PAVE__WHY_NONE) {
+            pave__refuse(p, row, step->layer, no.why, no.have, no.need);
+            continue;
+        }
+        if (split) try_split(p, &here);
+        can[count++] = (pave__refusal){row, step->layer, PAVE__WHY_SLOWER, here.ns, 0};
+        if (!best->step.row || here.ns < best->ns) *best = here;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (can[i].row != best->step.row)
+            pave__refuse(p, can[i].row, step->layer, PAVE__WHY_SLOWER, can[i].have, best->ns);
+    return best->step.row != NULL;
+}
+
+bool pave__choose_rows(const pave__planning *p, pave__family family, pave__step *step) {
+    candidate best;
+    if (!choose(p, family, step, false, &best)) return false;
+    *step = best.step;
+    return true;
+}
+
+bool pave__add_rows(const pave__planning *p, pave__family family, const pave__step *step, pave__bundle *b) {
+    candidate best;
+    if (!choose(p, family, step, family == PAVE__REDUCE, &best)) return false;
+    pave__step *added = &b->steps[b->count++];
+    *added = best.step;
+    if (!best.join.row) return true;
+    int64_t states = pave__times(pave__times(pave__batches(step->batch), step->m), added->slots);
+    added->partial = pave__states_in(b, PAVE__STATES, states);
+    added->out = (pave__ref){0};
+    best.join.in0 = added->partial;
+    b->steps[b->count++] = best.join;
+    return true;
+}
+
+bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
+                     size_t row_count, int64_t m, int64_t k, int64_t width, const pave__ref *from,
+                     const pave__ref *to, pave__step *step) {
+    pave__planning p = {.device = device, .backend = backend, .rows = rows, .row_count = row_count};
+    *step =
+        (pave__step){.m = m, .n = width, .k = k, .batch = {1, 1, 1}, .in0 = *from, .out = *to, .group_m = 1};
+    return pave__choose_rows(&p, PAVE__MAP, step);
+}
