@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA backend: contexts, memory, streams and kernels by the driver's functions; events are in event.c. A
- * context is the device's primary one, shared with whatever else the process runs on it. */
+ * The CUDA backend: contexts, memory, streams and kernels by the driver's functions; events are in event.c, uploads in
+ * upload.c. A context is the device's primary one, shared with whatever else the process runs on it. */
 #include "backends/cuda/objects.h"
 #include "kernels/embedded.h"
 
@@ -163,11 +163,11 @@ static pave_status queue_open(void *context, int profiling, void **out) {
 
 static void queue_close(void *queue) {
     cuda_queue *q = queue;
-    if (!cuda_enter(q->context)) {
-        cuda_driver.StreamSynchronize(q->stream);
-        if (!q->wrapped) cuda_driver.StreamDestroy(q->stream);
-        cuda_leave();
-    }
+    bool current = !cuda_enter(q->context);
+    if (current) cuda_driver.StreamSynchronize(q->stream);
+    cuda_uploads_free(q, current);
+    if (current && !q->wrapped) cuda_driver.StreamDestroy(q->stream);
+    if (current) cuda_leave();
     free(q);
 }
 
@@ -329,6 +329,7 @@ const pave__backend cuda_backend = {
     .queue_close = queue_close,
     .queue_finish = queue_finish,
     .write = write_memory,
+    .upload = cuda_upload,
     .read = read_memory,
     .fill = fill_memory,
     .copy = copy_memory,

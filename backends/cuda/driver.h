@@ -27,6 +27,8 @@
     X(MemGetInfo, cuMemGetInfo_v2, (size_t *, size_t *))                                                     \
     X(MemAlloc, cuMemAlloc_v2, (CUdeviceptr *, size_t))                                                      \
     X(MemFree, cuMemFree_v2, (CUdeviceptr))                                                                  \
+    X(MemAllocHost, cuMemAllocHost_v2, (void **, size_t))                                                    \
+    X(MemFreeHost, cuMemFreeHost, (void *))                                                                  \
     X(PointerGetAttributes, cuPointerGetAttributes, (unsigned, CUpointer_attribute *, void **, CUdeviceptr)) \
     X(MemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void *, size_t, CUstream))                  \
     X(MemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *, CUdeviceptr, size_t, CUstream))                        \

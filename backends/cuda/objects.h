@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA backend's objects, as cuda.c makes them, event.c times them and interop.c wraps them. */
+ * The CUDA backend's objects, as cuda.c makes them, event.c times them, upload.c fills them and interop.c wraps them. */
 #ifndef PAVE_BACKENDS_CUDA_OBJECTS_H
 #define PAVE_BACKENDS_CUDA_OBJECTS_H
 
@@ -19,7 +19,9 @@ typedef struct cuda_queue {
     cuda_context *context;
     CUstream stream;
     int profiling;
-    int wrapped; /* the stream is the caller's */
+    int wrapped;                        /* the stream is the caller's */
+    struct cuda_stage *oldest, *newest; /* stages of uploads, by their last use */
+    int stage_count;
 } cuda_queue;
 
 /* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
@@ -37,6 +39,11 @@ void cuda_event_free(void *event);
 /* Ends the events kept for reuse. Where the context cannot be made current the driver's events go with it; their
  * records are still ours. */
 void cuda_events_free(cuda_context *c, bool current);
+
+/* Uploads (upload.c), as src/backend.h says. The stages go when nothing of the queue is under way, `current` as for
+ * events. */
+pave_status cuda_upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes);
+void cuda_uploads_free(cuda_queue *q, bool current);
 
 /* Native handles (interop.c), as src/backend.h says. */
 pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align);

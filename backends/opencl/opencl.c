@@ -178,6 +178,36 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
     return cl_enqueued(q, code, event, "writing a buffer");
 }
 
+/* The driver calls this when the write is done, and when it failed. */
+static void CL_CALLBACK upload_ended(cl_event event, cl_int state, void *copy) {
+    (void)event, (void)state;
+    free(copy);
+}
+
+/* A write that does not block reads its source when its turn comes, so it gets a copy, which its event lets go.
+ * Where there is no telling when that is, it blocks. */
+static pave_status upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes) {
+    cl_queue *q = queue;
+    cl_event event = NULL;
+    void *copy = malloc(bytes);
+    if (!copy)
+        return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for an upload of %" PRIu64 " bytes", bytes);
+    memcpy(copy, source, bytes);
+    cl_int code = cl_driver.clEnqueueWriteBuffer(q->queue, mem_of(memory), CL_FALSE, offset, bytes, copy, 0,
+                                                 NULL, &event);
+    if (code != CL_SUCCESS) {
+        free(copy);
+        return cl_check(code, "uploading to a buffer");
+    }
+    if (cl_driver.clSetEventCallback(event, CL_COMPLETE, upload_ended, copy) != CL_SUCCESS) {
+        code = cl_driver.clWaitForEvents(1, &event);
+        free(copy);
+    }
+    pave_status status = cl_enqueued(q, code, event, "uploading to a buffer");
+    if (status || !q->span) cl_driver.clReleaseEvent(event); /* else it is the span's */
+    return status;
+}
+
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                                int blocking) {
     cl_queue *q = queue;
@@ -290,6 +320,7 @@ const pave__backend cl_backend = {
     .queue_close = queue_close,
     .queue_finish = queue_finish,
     .write = write_memory,
+    .upload = upload,
     .read = read_memory,
     .fill = fill_memory,
     .copy = copy_memory,
