@@ -70,8 +70,7 @@ typedef struct fake_launch {
     const pave__row *row;
     union {
         pave_abi_gemm gemm;
-        pave_abi_reduce reduce;
-        pave_abi_pack pack;
+        pave_abi_rows rows;
         pave_abi_peak peak;
     } args;
     CUdeviceptr buffers[PAVE_GEMM_BUFFERS];
