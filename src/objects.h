@@ -95,20 +95,20 @@ struct pave_plan {
 #define PAVE__OUTER_DIMS (PAVE_MAX_RANK - PAVE_BATCH_DIMS - 1)
 
 /* Where an operand of a job begins, and how far in bytes each outer index moves it. */
-typedef struct pave__bound {
+typedef struct pave__at {
     const pave_buffer *buffer; /* NULL: none */
     int64_t offset;
     int64_t outer[PAVE__OUTER_DIMS];
-} pave__bound;
+} pave__at;
 
 /* A link as its kernels take it; t.offset is in `at`. */
 typedef struct pave__joblink {
-    pave__bound at;
+    pave__at at;
     pave_abi_link link;
 } pave__joblink;
 
 typedef struct pave__joblayer {
-    pave__bound w;               /* buffer NULL where `weights` is given */
+    pave__at w; /* buffer NULL where `weights` is given */
     const pave_weights *weights;
     pave__joblink links[PAVE_ABI_LINKS];
 } pave__joblayer;
@@ -116,11 +116,12 @@ typedef struct pave__joblayer {
 /* One operation ready to run: the caller's operands by the plan's places. How many layers and links there are is the
  * problem's to say. */
 typedef struct pave__job {
-    pave__bound x, y, unreduced;
+    pave__at x, y, unreduced;
     int64_t outer[PAVE__OUTER_DIMS]; /* extents, 1 where unused */
     float epsilon;
     pave__joblink after[PAVE_ABI_LINKS];
-    const pave_abi_group *groups; /* GROUPED: problem.groups of them, tile_base still to be filled; the caller's memory */
+    const pave_abi_group
+        *groups; /* GROUPED: problem.groups of them, tile_base still to be filled; the caller's memory */
     pave__joblayer layers[PAVE_MAX_LAYERS];
 } pave__job;
 
@@ -143,6 +144,8 @@ pave_status pave__plan_get(pave_context *context, const pave__problem *problem, 
 /* Checks that a plan given by the user fits the problem. */
 pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
                              const pave__problem *problem);
+/* PAVE_KERNEL's value, or NULL. */
+const char *pave__forced_rows(void);
 /* Plans a problem on a device description; `forced` may be NULL. */
 pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
                            pave_plan **plan);

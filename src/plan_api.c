@@ -21,7 +21,7 @@ static bool same_problem(const pave__problem *a, const pave__problem *b) {
     return a->layer_count == b->layer_count && memcmp(a, b, problem_bytes(a)) == 0;
 }
 
-static const char *forced_rows(void) {
+const char *pave__forced_rows(void) {
     const char *value = getenv("PAVE_KERNEL");
     return value && *value ? value : NULL;
 }
@@ -100,7 +100,7 @@ static void cache_add(pave_context *context, pave_plan *plan) {
 }
 
 pave_status pave__plan_get(pave_context *context, const pave__problem *problem, pave_plan **out) {
-    const char *forced = forced_rows();
+    const char *forced = pave__forced_rows();
     uint64_t hash = XXH3_64bits(problem, problem_bytes(problem));
     pave_status status = PAVE_OK;
     pthread_mutex_lock(&context->lock);
@@ -135,99 +135,6 @@ pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
 pave_status pave__plan_of(pave_context *context, const pave__lowered *lowered, pave_plan **plan) {
     if (lowered->nothing) return pave__fail(PAVE_E_INVALID, "the problem is empty: there is nothing to plan");
     return pave__plan_get(context, &lowered->problem, plan);
-}
-
-static pave_status bad_type(const char *name, int type) {
-    return pave__fail(PAVE_E_INVALID, "problem->%s: %d is none of f32, f16, bf16", name, type);
-}
-
-static pave_status check_shape(const pave_problem_params *q) {
-    if (q->op < PAVE_OP_LINEAR || q->op > PAVE_OP_MLP)
-        return pave__fail(PAVE_E_INVALID, "problem->op: %d is no operation", (int)q->op);
-    if (q->m < 1 || q->k < 0)
-        return pave__fail(PAVE_E_INVALID, "problem: m %" PRId64 " and k %" PRId64 " are no shape to plan",
-                          q->m, q->k);
-    if (q->op == PAVE_OP_REDUCE) {
-        if (q->reduction < PAVE_REDUCE_LOGSUMEXP || (int)q->reduction > PAVE__REDUCE_LAST)
-            return pave__fail(PAVE_E_INVALID, "problem->reduction: %d is no reduction", (int)q->reduction);
-    } else if (!q->widths || q->layer_count < 1 || q->layer_count > PAVE_MAX_LAYERS ||
-               (q->op == PAVE_OP_LINEAR && q->layer_count != 1)) {
-        return pave__fail(PAVE_E_INVALID, "problem->layer_count: %zu widths", q->layer_count);
-    }
-    if ((int)q->reduction < 0 || (int)q->reduction > PAVE__REDUCE_LAST)
-        return pave__fail(PAVE_E_INVALID, "problem->reduction: %d is no reduction", (int)q->reduction);
-    if ((int)q->precision < 0 || q->precision > PAVE_MEDIUM)
-        return pave__fail(PAVE_E_INVALID, "problem->precision: %d is no precision", (int)q->precision);
-    if (q->x_type && !pave_dtype_bytes(q->x_type)) return bad_type("x_type", q->x_type);
-    if (q->w_type && !pave_dtype_bytes(q->w_type)) return bad_type("w_type", q->w_type);
-    if (q->y_type && !pave_dtype_bytes(q->y_type)) return bad_type("y_type", q->y_type);
-    return PAVE_OK;
-}
-
-/* A contiguous matrix's row stride, and the alignment that an allocation's start gives its rows. */
-static uint32_t contiguous_align(int64_t ld, int type) {
-    return pave__align_of((uint64_t)ld * pave_dtype_bytes((pave_dtype)type));
-}
-
-static pave_status shape_layer(const pave_problem_params *q, size_t i, int64_t k, pave__player *out) {
-    int type = q->w_type ? q->w_type : PAVE_F32;
-    if (q->widths[i] < 1)
-        return pave__fail(PAVE_E_INVALID, "problem->widths[%zu]: %" PRId64 " is no width to plan", i,
-                          q->widths[i]);
-    out->n = q->widths[i];
-    out->ldw = k;
-    out->w_type = (uint8_t)type;
-    out->w_align = contiguous_align(k, type);
-    out->w_packed = q->weights_packed != 0;
-    if (!q->no_bias)
-        out->links[out->link_count++] = (pave__plink){PAVE_LINK_ADD, PAVE_OPERAND_ROW, (uint8_t)type, 0};
-    pave_link_op op = q->activations ? q->activations[i] : PAVE_LINK_NONE;
-    if (op < PAVE_LINK_NONE || (int)op > PAVE__LINK_LAST)
-        return pave__fail(PAVE_E_INVALID, "problem->activations[%zu]: %d is no link", i, (int)op);
-    if (op) out->links[out->link_count++] = (pave__plink){.op = (uint8_t)op};
-    return PAVE_OK;
-}
-
-static pave_status shape_problem(const pave_problem_params *q, pave__problem *p) {
-    pave_status status = check_shape(q);
-    if (status) return status;
-    p->op = (uint8_t)(q->op == PAVE_OP_MLP && q->layer_count == 1 ? PAVE_OP_LINEAR : q->op);
-    p->m = q->m;
-    p->k = q->k;
-    p->ldx = q->k ? q->k : 1;
-    p->x_type = (uint8_t)(q->x_type ? q->x_type : PAVE_F32);
-    p->y_type = (uint8_t)(q->y_type ? q->y_type : PAVE_F32);
-    p->x_align = contiguous_align(p->ldx, p->x_type);
-    p->reduction = (uint8_t)q->reduction;
-    p->precision = (uint8_t)(q->op == PAVE_OP_REDUCE ? 0 : q->precision);
-    p->layer_count = (uint8_t)(q->op == PAVE_OP_REDUCE ? 0 : q->layer_count);
-    int64_t k = q->k;
-    for (size_t i = 0; !status && i < p->layer_count; i++) {
-        status = shape_layer(q, i, k, &p->layers[i]);
-        k = q->widths[i];
-    }
-    p->ldy = p->reduction ? 1 : k;
-    p->y_align = contiguous_align(p->ldy, p->y_type);
-    return status;
-}
-
-pave_status pave_plan_create(const pave_device_info *device, const pave_problem_params *problem,
-                             pave_plan **plan) {
-    if (!plan) return pave__fail(PAVE_E_INVALID, "plan is NULL");
-    *plan = NULL;
-    if (!device) return pave__fail(PAVE_E_INVALID, "device is NULL");
-    if (device->size != sizeof *device)
-        return pave__fail(PAVE_E_INVALID, "device->size is %zu where this library has %zu", device->size,
-                          sizeof *device);
-    if (!problem) return pave__fail(PAVE_E_INVALID, "problem is NULL");
-    if (problem->size != sizeof *problem)
-        return pave__fail(PAVE_E_INVALID, "problem->size is %zu where this library has %zu", problem->size,
-                          sizeof *problem);
-    pave__problem p;
-    memset(&p, 0, sizeof p);
-    pave_status status = shape_problem(problem, &p);
-    const char *forced = problem->kernel && *problem->kernel ? problem->kernel : forced_rows();
-    return status ? status : pave__plan_new(device, &p, forced, plan);
 }
 
 pave_status pave_plan_print(const pave_plan *plan, pave_plan_format format, char *text, size_t capacity,

@@ -4,77 +4,78 @@
 #include "src/ops/ops.h"
 
 #include <assert.h>
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A launch being put together. */
 typedef struct launch_args {
     union {
         pave_abi_gemm gemm;
-        pave_abi_reduce reduce;
-        pave_abi_pack pack;
+        pave_abi_rows rows;
     } abi;
     size_t bytes;
     void *buffers[PAVE_GEMM_BUFFERS];
     size_t buffer_count;
 } launch_args;
 
-typedef struct place {
-    void *memory;
-    int64_t offset;
-} place;
-
 /* What of a step can fail for want of memory or a kernel. */
 typedef struct ready {
     void *kernel, *packed; /* packed: the weights in the form that the step reads, or NULL */
 } ready;
 
-static place locate(const pave_queue *queue, const pave__job *job, const pave__step *step,
-                    const pave__ref *ref, const ready *r) {
+/* One run of a plan: an index in the dimensions that its space does not hold. */
+typedef struct run {
+    pave_queue *queue;
+    const pave__problem *problem;
+    const pave__job *job;
+    int64_t index[PAVE__OUTER_DIMS];
+} run;
+
+typedef struct place {
+    void *memory;
+    int64_t offset;
+} place;
+
+static place place_at(const run *r, const pave__at *at) {
+    place p = {at->buffer ? at->buffer->memory : NULL, at->offset};
+    for (int d = 0; d < PAVE__OUTER_DIMS; d++) p.offset += r->index[d] * at->outer[d];
+    return p;
+}
+
+static place locate(const run *r, const pave__step *step, const pave__ref *ref, const ready *got) {
     switch ((pave__place)ref->place) {
     case PAVE__AT_NONE: break;
-    case PAVE__AT_X: return (place){job->x->buffer->memory, (int64_t)job->x->offset};
-    case PAVE__AT_Y: return (place){job->y->buffer->memory, (int64_t)job->y->offset};
-    case PAVE__AT_WORKSPACE: return (place){queue->workspace, ref->offset};
-    case PAVE__AT_PACKED: return (place){r->packed, 0};
-    case PAVE__AT_W: {
-        const pave_layer *layer = &job->layers[step->layer];
-        const pave_tensor *w = layer->weights ? &layer->weights->w : &layer->w;
-        return (place){w->buffer->memory, (int64_t)w->offset};
-    }
+    case PAVE__AT_X: return place_at(r, &r->job->x);
+    case PAVE__AT_Y: return place_at(r, &r->job->y);
+    case PAVE__AT_UNREDUCED: return place_at(r, &r->job->unreduced);
+    case PAVE__AT_WORKSPACE: return (place){r->queue->workspace, ref->offset};
+    case PAVE__AT_PACKED: return (place){got->packed, 0};
+    case PAVE__AT_W: return place_at(r, &r->job->layers[step->layer].w);
     }
     return (place){NULL, 0};
 }
 
-static void fill_link(const pave_link *link, int64_t m, int64_t n, pave_abi_link *abi, void **buffer) {
-    int64_t ld;
-    int operand = pave__link_operand(link, m, n, &ld);
-    bool tensor = link->op <= PAVE_LINK_DIV && operand != PAVE_OPERAND_SCALAR;
-    *abi = (pave_abi_link){.op = link->op, .a = link->a, .b = link->b};
-    *buffer = NULL;
-    if (!tensor) return;
-    abi->operand = operand;
-    abi->ld = ld;
-    abi->a = 1.0f;
-    abi->offset = (int64_t)link->tensor.offset;
-    abi->type = (int32_t)link->tensor.type;
-    *buffer = link->tensor.buffer->memory;
+static pave_abi_view view_of(const pave__ref *ref, place p) {
+    pave_abi_view v = {.offset = p.offset, .row = ref->row, .col = ref->col};
+    memcpy(v.batch, ref->batch, sizeof v.batch);
+    return v;
 }
 
-/* The layer's chain: the bias is a row added first. Returns the number of links. */
-static int fill_links(const pave_layer *layer, const pave__step *step, pave_abi_link *links, void **buffers) {
-    int count = 0;
-    if (!step->use_links) return 0;
-    if (layer->bias.buffer) {
-        pave_link bias = {.op = PAVE_LINK_ADD, .tensor = layer->bias};
-        fill_link(&bias, step->m, step->n, &links[count], &buffers[count]);
-        /* A width that equals the row count, or 1, must not turn the bias into a column. */
-        links[count].operand = PAVE_OPERAND_ROW;
-        links[count].ld = step->n > 1 ? layer->bias.strides[0] : 1;
-        count++;
+/* Returns the number of links. */
+static int fill_links(const run *r, const pave__step *step, pave_abi_link *links, void **buffers) {
+    const pave__joblink *from = r->job->after;
+    int count = r->problem->after_count;
+    if (step->links == PAVE__NO_LINKS) return 0;
+    if (step->links == PAVE__LAYER_LINKS) {
+        from = r->job->layers[step->layer].links;
+        count = r->problem->layers[step->layer].link_count;
     }
-    for (size_t i = 0; i < layer->link_count; i++, count++)
-        fill_link(&layer->links[i], step->m, step->n, &links[count], &buffers[count]);
+    for (int i = 0; i < count; i++) {
+        place p = place_at(r, &from[i].at);
+        links[i] = from[i].link;
+        links[i].t.offset = p.offset;
+        buffers[i] = p.memory;
+    }
     return count;
 }
 
@@ -83,61 +84,51 @@ static int32_t load_type(int type) {
     return type == PAVE_T_TF32 ? PAVE_T_F32 : type;
 }
 
-static void fill_gemm(const pave__job *job, const pave__step *step, const place p[4], launch_args *out) {
+static void fill_gemm(const run *r, const pave__step *step, const place p[4], launch_args *out) {
     pave_abi_gemm *a = &out->abi.gemm;
     bool reduces = step->partial.place != PAVE__AT_NONE;
     a->m = step->m;
     a->n = step->n;
     a->k = step->k;
-    a->lda = step->in0.ld;
-    a->ldb = step->in1.ld;
-    a->ldy = step->out.ld;
-    a->a_offset = p[0].offset;
-    a->b_offset = p[1].offset;
-    a->y_offset = p[2].offset;
+    memcpy(a->batch, step->batch, sizeof a->batch);
+    a->a = view_of(&step->in0, p[0]);
+    a->b = view_of(&step->in1, p[1]);
+    a->y = view_of(&step->out, p[2]);
     a->p_offset = p[3].offset;
     a->slots = step->slots;
-    a->y_type = reduces ? PAVE_T_NONE : step->out.type;
+    a->y_type = step->out.place ? step->out.type : PAVE_T_NONE;
     a->reduce = reduces ? step->reduction : PAVE_REDUCE_NONE;
     a->group_m = step->group_m;
+    a->group_count = (int32_t)step->groups;
+    a->g_offset = step->table_offset;
     for (int i = 0; i < 4; i++) out->buffers[i] = p[i].memory;
-    a->link_count = fill_links(&job->layers[step->layer], step, a->links, out->buffers + 4);
+    out->buffers[4] = step->groups ? r->queue->workspace : NULL;
+    a->link_count = fill_links(r, step, a->links, out->buffers + 5);
     out->bytes = sizeof *a;
     out->buffer_count = PAVE_GEMM_BUFFERS;
 }
 
-static void fill_reduce(const pave__step *step, const place p[4], launch_args *out) {
-    pave_abi_reduce *a = &out->abi.reduce;
+static void fill_rows(const run *r, const pave__step *step, const place p[4], launch_args *out) {
+    pave_abi_rows *a = &out->abi.rows;
+    const pave__family family = step->row->family;
+    bool split = family == PAVE__REDUCE && step->partial.place != PAVE__AT_NONE;
     a->rows = step->m;
-    a->cols = step->n;
-    a->ldx = step->in0.ld;
-    a->y_stride = step->out.ld;
-    a->x_offset = p[0].offset;
-    a->y_offset = p[2].offset;
+    a->cols = family == PAVE__REDUCE || family == PAVE__JOIN ? step->n : step->k;
+    a->width = step->n;
+    memcpy(a->batch, step->batch, sizeof a->batch);
+    a->x = view_of(&step->in0, p[0]);
+    a->y = split ? view_of(&step->partial, p[3]) : view_of(&step->out, p[2]);
+    a->slots = split || family == PAVE__JOIN ? step->slots : 0;
+    a->slice = step->slice;
+    a->epsilon = r->job->epsilon;
     a->x_type = load_type(step->in0.type);
-    a->y_type = step->out.type;
+    a->y_type = split ? PAVE_T_F32 : step->out.type;
     a->reduce = step->reduction;
     out->buffers[0] = p[0].memory;
-    out->buffers[1] = p[2].memory;
+    out->buffers[1] = p[split ? 3 : 2].memory;
+    a->link_count = fill_links(r, step, a->links, out->buffers + 2);
     out->bytes = sizeof *a;
-    out->buffer_count = PAVE_REDUCE_BUFFERS;
-}
-
-static void fill_pack(const pave__step *step, const place p[4], launch_args *out) {
-    pave_abi_pack *a = &out->abi.pack;
-    a->rows = step->m;
-    a->cols = step->k;
-    a->cols_out = step->n;
-    a->ldx = step->in0.ld;
-    a->ldy = step->out.ld;
-    a->x_offset = p[0].offset;
-    a->y_offset = p[2].offset;
-    a->x_type = load_type(step->in0.type);
-    a->y_type = step->out.type;
-    out->buffers[0] = p[0].memory;
-    out->buffers[1] = p[2].memory;
-    out->bytes = sizeof *a;
-    out->buffer_count = PAVE_PACK_BUFFERS;
+    out->buffer_count = PAVE_ROWS_BUFFERS;
 }
 
 static pave_status launch_step(pave_queue *queue, const pave__step *step, void *kernel, const void *args,
@@ -160,20 +151,40 @@ pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const v
     return status ? status : launch_step(queue, step, kernel, args, args_bytes, buffers, buffer_count);
 }
 
-static pave_status run_step(pave_queue *queue, const pave__job *job, const pave__step *step, const ready *r) {
+/* The table of a grouped product, its tiles counted for the row that the plan took, to the workspace. */
+static pave_status upload_groups(const run *r, const pave__step *step, pave_abi_gemm *args) {
+    int64_t count = step->groups, tiles = 0;
+    size_t bytes = (size_t)count * sizeof(pave_abi_group);
+    pave_abi_group *table = malloc(bytes);
+    if (!table) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a table of groups");
+    memcpy(table, r->job->groups, bytes);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t tiles_m = (table[i].m + step->row->bm - 1) / step->row->bm;
+        table[i].tile_base = tiles;
+        tiles += tiles_m * ((table[i].n + step->row->bn - 1) / step->row->bn);
+    }
+    args->tiles = tiles;
+    pave_status status = r->queue->context->device->backend->upload(
+        r->queue->native, r->queue->workspace, (uint64_t)step->table_offset, table, bytes);
+    free(table);
+    return status;
+}
+
+static pave_status run_step(const run *r, const pave__step *step, const ready *got) {
     launch_args args;
     place p[4];
+    pave_status status = PAVE_OK;
     const pave__ref *refs[4] = {&step->in0, &step->in1, &step->out, &step->partial};
-    for (int i = 0; i < 4; i++) p[i] = locate(queue, job, step, refs[i], r);
+    for (int i = 0; i < 4; i++) p[i] = locate(r, step, refs[i], got);
     memset(&args, 0, sizeof args);
-    switch (step->row->family) {
-    case PAVE__GEMM: fill_gemm(job, step, p, &args); break;
-    case PAVE__REDUCE:
-    case PAVE__JOIN: fill_reduce(step, p, &args); break;
-    case PAVE__PACK: fill_pack(step, p, &args); break;
-    default: assert(!"a family that plans launch");
-    }
-    return launch_step(queue, step, r->kernel, &args.abi, args.bytes, args.buffers, args.buffer_count);
+    if (step->row->family == PAVE__GEMM)
+        fill_gemm(r, step, p, &args);
+    else
+        fill_rows(r, step, p, &args);
+    if (step->groups) status = upload_groups(r, step, &args.abi.gemm);
+    return status ? status
+                  : launch_step(r->queue, step, got->kernel, &args.abi, args.bytes, args.buffers,
+                                args.buffer_count);
 }
 
 /* Work in flight may use the old workspace: the backend defers its release. */
@@ -194,12 +205,22 @@ static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave_
     pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
     for (int i = 0; !status && i < plan->data.step_count; i++) {
         const pave__step *step = &plan->data.steps[i];
+        list[i].packed = NULL;
         status = pave__kernel_get(queue->context, step->row, step->link_mask, &list[i].kernel);
         if (!status && step->in1.place == PAVE__AT_PACKED)
             status = pave__weights_memory(job->layers[step->layer].weights, queue, step->in1.type,
-                                          step->in1.ld, &list[i].packed);
+                                          step->in1.row, &list[i].packed);
     }
     return status;
+}
+
+/* The next index of the outer dimensions; false past the last. */
+static bool next_outer(run *r) {
+    for (int d = 0; d < PAVE__OUTER_DIMS; d++) {
+        if (++r->index[d] < r->job->outer[d]) return true;
+        r->index[d] = 0;
+    }
+    return false;
 }
 
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
@@ -210,8 +231,11 @@ pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__j
     pave_event *event;
     status = pave__sync_begin(queue, sync, &event);
     if (status) return status;
-    for (int i = 0; !status && i < plan->data.step_count; i++)
-        status = run_step(queue, job, &plan->data.steps[i], &list[i]);
+    run r = {.queue = queue, .problem = &plan->problem, .job = job};
+    do {
+        for (int i = 0; !status && i < plan->data.step_count; i++)
+            status = run_step(&r, &plan->data.steps[i], &list[i]);
+    } while (!status && next_outer(&r));
     return pave__sync_end(queue, sync, event, status);
 }
 

@@ -6,7 +6,8 @@
 
 size_t pave_dtype_bytes(pave_dtype type) {
     switch (type) {
-    case PAVE_F32: return 4;
+    case PAVE_F32:
+    case PAVE_I32: return 4;
     case PAVE_F16:
     case PAVE_BF16: return 2;
     }
@@ -18,6 +19,7 @@ const char *pave_dtype_name(pave_dtype type) {
     case PAVE_F32: return "f32";
     case PAVE_F16: return "f16";
     case PAVE_BF16: return "bf16";
+    case PAVE_I32: return "i32";
     }
     return "?";
 }

@@ -9,33 +9,43 @@
 /* Rows of x for which the first form is chosen: enough that a large tile is the plan. */
 #define TYPICAL_ROWS 4096
 
+/* How W lies, as planning and packing see it. */
+static pave__operand operand_of(const pave_tensor *w) {
+    pave__space none;
+    pave__space_begin(&none, 0, NULL);
+    pave__space_place(&none, NULL, 0, 0);
+    pave__operand o = {0};
+    pave__at at;
+    pave__space_operand(&none, w, NULL, w->shape[1] == 1 ? 0 : w->strides[1], &o, &at);
+    o.row = w->shape[0] == 1 ? 0 : w->strides[0];
+    if (o.row != 1) o.align = pave__align_of(o.align | (uint64_t)o.row * pave_dtype_bytes(w->type));
+    o.packed = 1;
+    return o;
+}
+
 /* Asks the planner which form a typical linear wants and makes it now, so that first use costs nothing. */
 static pave_status pack_typical(pave_weights *weights, pave_queue *queue, pave_precision precision) {
     pave__problem p;
     memset(&p, 0, sizeof p);
     const pave_tensor *w = &weights->w;
-    pave__matrix v;
-    pave_status status = pave__check_matrix(weights->context, w, "w", &v);
-    if (status) return status;
     p.op = PAVE_OP_LINEAR;
+    p.batch[0] = p.batch[1] = p.batch[2] = 1;
     p.m = TYPICAL_ROWS;
-    p.k = v.cols;
-    p.ldx = v.ld;
-    p.x_type = p.y_type = (uint8_t)w->type;
-    p.x_align = p.y_align = 256;
-    p.ldy = v.rows;
+    p.k = w->shape[1];
+    p.x = (pave__operand){.row = p.k, .col = 1, .align = 256, .type = (uint8_t)w->type};
+    p.y = (pave__operand){.row = w->shape[0], .col = 1, .align = 256, .type = (uint8_t)w->type};
     p.precision = (uint8_t)precision;
     p.layer_count = 1;
-    p.layers[0] = (pave__player){
-        .n = v.rows, .ldw = v.ld, .w_align = v.align, .w_type = (uint8_t)w->type, .w_packed = 1};
+    p.layers[0].n = w->shape[0];
+    p.layers[0].w = operand_of(w);
     pave_plan *plan;
-    status = pave__plan_get(weights->context, &p, &plan);
+    pave_status status = pave__plan_get(weights->context, &p, &plan);
     if (status) return status;
     for (int i = 0; !status && i < plan->data.step_count; i++) {
         const pave__ref *b = &plan->data.steps[i].in1;
         void *memory;
         if (b->place == PAVE__AT_PACKED)
-            status = pave__weights_memory(weights, queue, b->type, b->ld, &memory);
+            status = pave__weights_memory(weights, queue, b->type, b->row, &memory);
     }
     pave__plan_release(plan);
     return status;
@@ -49,8 +59,8 @@ pave_status pave_weights_create(pave_queue *queue, const pave_tensor *w, pave_pr
     if (!w) return pave__fail(PAVE_E_INVALID, "w is NULL");
     if ((int)precision < 0 || precision > PAVE_MEDIUM)
         return pave__fail(PAVE_E_INVALID, "precision: %d is none of HIGHEST, HIGH, MEDIUM", (int)precision);
-    pave__matrix v;
-    pave_status status = pave__check_matrix(queue->context, w, "w", &v);
+    pave__reach reach;
+    pave_status status = pave__check_tensor(queue->context, w, "w", false, &reach);
     if (status) return status;
     if (w->rank != 2) return pave__fail(PAVE_E_INVALID, "w: rank %d is not 2", w->rank);
     pave_weights *weights = calloc(1, sizeof *weights);
@@ -59,7 +69,7 @@ pave_status pave_weights_create(pave_queue *queue, const pave_tensor *w, pave_pr
     weights->context = pave__context_retain(queue->context);
     weights->w = *w;
     pave__buffer_retain(w->buffer);
-    if (v.rows && v.cols) status = pack_typical(weights, queue, precision);
+    if (w->shape[0] && w->shape[1]) status = pack_typical(weights, queue, precision);
     if (status) {
         pave_weights_destroy(&weights);
         return status;
@@ -87,25 +97,26 @@ void pave_weights_destroy(pave_weights **handle) {
 static pave_status launch_pack(const pave_weights *weights, pave_queue *queue, int type, int64_t ld,
                                void *target) {
     const pave_tensor *w = &weights->w;
-    pave__matrix v;
-    pave_status status = pave__check_matrix(weights->context, w, "w", &v);
-    if (status) return status;
+    pave__operand o = operand_of(w);
+    pave__ref from = {.row = o.row, .col = o.col, .place = PAVE__AT_W, .type = o.type};
+    pave__ref to = {.row = ld, .col = 1, .place = PAVE__AT_PACKED, .type = (uint8_t)type};
     pave__step step;
     size_t count;
     const pave__row *rows = pave__rows(&count);
     const pave_device_info *device = &weights->context->device->info;
-    if (!pave__plan_pack(device, pave__backend_of(device), rows, count, v.rows, v.cols, ld, &step))
-        return pave__fail(PAVE_E_UNSUPPORTED, "no pack row for %s", device->name);
-    pave_abi_pack args = {.rows = v.rows,
-                          .cols = v.cols,
-                          .cols_out = ld,
-                          .ldx = v.ld,
-                          .ldy = ld,
-                          .x_offset = (int64_t)w->offset,
+    if (!pave__plan_pack(device, pave__backend_of(device), rows, count, w->shape[0], w->shape[1], ld, &from,
+                         &to, &step))
+        return pave__fail(PAVE_E_UNSUPPORTED, "no map row for %s", device->name);
+    pave_abi_rows args = {.rows = w->shape[0],
+                          .cols = w->shape[1],
+                          .width = ld,
+                          .batch = {1, 1, 1},
+                          .x = {.offset = (int64_t)w->offset, .row = o.row, .col = o.col},
+                          .y = {.row = ld, .col = 1},
                           .x_type = (int32_t)w->type,
                           .y_type = type};
-    void *buffers[PAVE_PACK_BUFFERS] = {w->buffer->memory, target};
-    status = pave__launch_step(queue, &step, &args, sizeof args, buffers, PAVE_PACK_BUFFERS);
+    void *buffers[PAVE_ROWS_BUFFERS] = {w->buffer->memory, target};
+    pave_status status = pave__launch_step(queue, &step, &args, sizeof args, buffers, PAVE_ROWS_BUFFERS);
     /* Done before another queue may see it; this happens once a form. */
     return status ? status : pave_queue_finish(queue);
 }

@@ -17,15 +17,15 @@
     X(pave_gemm_mma_128x128x32_f32, TF32, F32, TF32, 128, 128, 32, 64, 64, 3, 255, 0.70)       \
     X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 128, 0.60)            \
     X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 4, 255, 0.92)         \
-    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 126, 0.80)             \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 127, 0.80)             \
     X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 4, 255, 0.92)     \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 126, 0.80)
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 127, 0.80)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
     X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
-    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 87, 0.30)    \
-    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 79, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 79, 0.40)
+    X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 95, 0.30)    \
+    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 89, 0.40)    \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 89, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \

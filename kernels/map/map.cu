@@ -1,40 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Converts a matrix between element types and row strides, zero beyond its width up to the output's. Rows of
- * the table PAVE_PACK_CUDA_ROWS.
+ * Chains of links element by element, and conversion between types and layouts, zero from the columns' end to the width.
+ * Rows of the table PAVE_MAP_CUDA_ROWS.
  *
- * Work: a thread four consecutive columns of a row, rows strided over the grid's second dimension.
- * Alignment: none needed; four elements that lie on a multiple of their size move at once. */
-#include "kernels/cuda/element.cuh"
-#include "kernels/pack/rows.h"
+ * Work: ROWS, four consecutive columns a thread; rows narrower than a block share one. ACROSS, square tiles turned in
+ * shared memory, whose columns are one float longer than needed so that neither way meets a bank twice. Alignment: none
+ * needed; four elements that lie on a multiple of their size move at once. */
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/space.cuh"
+#include "kernels/map/rows.h"
+#include "kernels/rows.h"
 
 namespace pave {
 
-__device__ __forceinline__ int pack_count(int64_t columns) {
-    return columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+/* Four values of the place's row from column `col` on, through the links, to y. */
+__device__ __forceinline__ void map_finish(const pave_abi_rows &args, const tensors &t, void *y,
+                                           const row_place &place, int64_t col, patch<1, 4> &four) {
+    const int in = quad_count(args.cols - col);
+    if (args.link_count > 0) {
+        four.row[0] = place.row;
+        four.col = col;
+        four.valid[0] = four.cols_valid = in;
+#pragma unroll
+        for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
+        chain_apply<1, 4>(args.links, args.link_count, t, four);
+#pragma unroll
+        for (int c = 0; c < 4; c++) four.v[0][c] = c < in ? four.v[0][c] : 0.0f;
+    }
+    quad_scatter(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, col), args.y_type,
+                 args.y.col, quad_count(args.width - col), four.v[0]);
 }
 
-template <int ELEMS, int THREADS>
-__device__ __forceinline__ void pack_rows(const pave_abi_pack &args, const void *x, void *y) {
-    static_assert(ELEMS == 4 * THREADS, "four columns a thread");
-    const char *from = static_cast<const char *>(x) + args.x_offset;
-    char *to = static_cast<char *>(y) + args.y_offset;
-    for (int64_t col = static_cast<int64_t>(blockIdx.x) * ELEMS + threadIdx.x * 4; col < args.cols_out;
-         col += static_cast<int64_t>(gridDim.x) * ELEMS) {
-        const int in = pack_count(args.cols - col), out = pack_count(args.cols_out - col);
-        for (int64_t row = blockIdx.y; row < args.rows; row += gridDim.y) {
-            float v[4];
-            quad_load(element_at(from, args.x_type, row * args.ldx + col), args.x_type, in, v);
-            quad_store(to + (row * args.ldy + col) * element_bytes(args.y_type), args.y_type, out, v);
-        }
+template <int ROWS, int COLS, int THREADS>
+__device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *x, void *y,
+                                         const tensors &t) {
+    static_assert(ROWS == 1 && COLS == 4 * THREADS, "four columns a thread");
+    int threads = THREADS, rows = 1; /* a row's threads, and rows a block */
+    while (threads > 1 && threads * 2 >= args.width) threads /= 2, rows *= 2;
+    const int thread = static_cast<int>(threadIdx.x) & (threads - 1),
+              lower = static_cast<int>(threadIdx.x) / threads;
+    const int64_t tiles = rows == 1 ? args.rows : tiles_of(args.rows, rows);
+    const int64_t parts = rows == 1 ? tiles_of(args.width, COLS) : 1, units = unit_count(args, tiles, parts);
+#pragma unroll 1
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        row_place place = unit_place(args, unit, tiles, rows, parts);
+        place.row += lower;
+        const int64_t col = place.part * COLS + thread * 4;
+        if (place.row >= args.rows || col >= args.width) continue;
+        patch<1, 4> four;
+        operand_load<4>(static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col),
+                        args.x_type, args.x.col, quad_count(args.cols - col), four.v[0]);
+        map_finish(args, t, y, place, col, four);
     }
+}
+
+template <int ROWS, int COLS, int THREADS>
+__device__ __forceinline__ void map_turn(const pave_abi_rows &args, const void *x, void *y,
+                                         const tensors &t) {
+    static_assert(ROWS == 32 && COLS * ROWS == 4 * THREADS, "a lane a row, four values a thread");
+    __shared__ float turned[COLS][ROWS + 1];
+    const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
+    const int out_row = static_cast<int>(threadIdx.x) / (COLS / 4);
+    const int out_col = static_cast<int>(threadIdx.x) % (COLS / 4) * 4;
+    const int64_t tiles = tiles_of(args.rows, ROWS), parts = tiles_of(args.width, COLS);
+    const int64_t units = unit_count(args, tiles, parts);
+#pragma unroll 1
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        const row_place first = unit_place(args, unit, tiles, ROWS, parts);
+        row_place place = first;
+        place.row += lane;
+        const int64_t col = first.part * COLS;
+        const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col);
+#pragma unroll
+        for (int c = warp; c < COLS; c += THREADS / 32) {
+            const bool inside = place.row < args.rows && col + c < args.cols;
+            turned[c][lane] =
+                inside ? element_load(element_at(from, args.x_type, c * args.x.col), args.x_type) : 0.0f;
+        }
+        __syncthreads();
+        place.row = first.row + out_row;
+        if (place.row < args.rows && col + out_col < args.width) {
+            patch<1, 4> four;
+#pragma unroll
+            for (int c = 0; c < 4; c++) four.v[0][c] = turned[out_col + c][out_row];
+            map_finish(args, t, y, place, col + out_col, four);
+        }
+        __syncthreads();
+    }
+}
+
+template <int LAYOUT, int ROWS, int COLS, int THREADS>
+__device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x, void *y, const tensors &t) {
+    if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS)
+        map_turn<ROWS, COLS, THREADS>(args, x, y, t);
+    else
+        map_rows<ROWS, COLS, THREADS>(args, x, y, t);
 }
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, ELEMS, THREADS)                                          \
-    extern "C" __global__ void __launch_bounds__(THREADS)                          \
-        NAME(const __grid_constant__ pave_abi_pack args, const void *x, void *y) { \
-        pave::pack_rows<ELEMS, THREADS>(args, x, y);                               \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, COLS, THREADS)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::map_any<PAVE__LAYOUT_##LAYOUT, ROWS, COLS, THREADS>(args, x, y,                              \
+                                                                  pave::tensors{PAVE_TENSOR_NAMES});       \
     }
-PAVE_PACK_CUDA_ROWS(PAVE_KERNEL)
+PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

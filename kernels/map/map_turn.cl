@@ -24,23 +24,13 @@
 #endif
 
 #if PAVE_THREADS == 1
-/* Four columns of four rows to four rows. */
-PV_INLINE void pv_turn(__local float *to, float4 c0, float4 c1, float4 c2, float4 c3) {
-    float4 a = (float4)(c0.lo, c2.lo), b = (float4)(c1.lo, c3.lo), c = (float4)(c0.hi, c2.hi),
-           d = (float4)(c1.hi, c3.hi);
-    vstore4((float4)(a.s0, b.s0, a.s2, b.s2), 0, to);
-    vstore4((float4)(a.s1, b.s1, a.s3, b.s3), 0, to + PV_ROW);
-    vstore4((float4)(c.s0, d.s0, c.s2, d.s2), 0, to + 2 * PV_ROW);
-    vstore4((float4)(c.s1, d.s1, c.s3, d.s3), 0, to + 3 * PV_ROW);
-}
-
 /* A whole tile; rows are 1 apart. */
 PV_INLINE void pv_bring_whole(__local float *tile, __global const char *x, int type, long from, long col) {
     for (int c = 0; c < PAVE_BN; c += 4)
         for (int r = 0; r < PAVE_BM; r += 4) {
             long at = from + c * col + r;
-            pv_turn(tile + r * PV_ROW + c, pv_load4(x, type, at), pv_load4(x, type, at + col),
-                    pv_load4(x, type, at + 2 * col), pv_load4(x, type, at + 3 * col));
+            pv_turn_quad(tile + r * PV_ROW + c, PV_ROW, pv_load4(x, type, at), pv_load4(x, type, at + col),
+                         pv_load4(x, type, at + 2 * col), pv_load4(x, type, at + 3 * col));
         }
 }
 #endif

@@ -190,16 +190,16 @@ PV_INLINE pv_states pv_stretch_states(int reduce, __local const float *v, int co
 }
 
 /* Rows as an item meets them: vectors of one row's columns, or of PV_W neighbouring rows where those lie
- * closer together than columns do. */
+ * closer together than columns do, or where joining the lanes of each would cost more than turning them. */
 typedef struct pv_shape {
     long step, lane; /* elements between vectors, and between their lanes */
     int high, wide;  /* rows and columns of a vector; one of them is 1 */
 } pv_shape;
 
-static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows) {
+static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows, long cols) {
     pv_shape along = {x->col * PV_W, x->col, 1, PV_W}, across = {x->col, x->row, PV_W, 1};
     long row = x->row < 0 ? -x->row : x->row, col = x->col < 0 ? -x->col : x->col;
-    return rows >= PV_W && row < col ? across : along;
+    return rows >= PV_W && (row < col || cols <= 16 * PV_W) ? across : along;
 }
 
 /* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many
@@ -215,6 +215,12 @@ PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long
     } else if (shape.lane == 1) {
         for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F32, first + j * shape.step), j, to);
     }
+    for (; shape.step == 1 && shape.wide == 1 && j + 4 <= full; j += 4)
+        for (int k = 0; k < PV_W; k += 4) {
+            const long at = first + j + k * shape.lane;
+            pv_turn_quad(to + j * PV_W + k, PV_W, pv_load4(x, type, at), pv_load4(x, type, at + shape.lane),
+                         pv_load4(x, type, at + 2 * shape.lane), pv_load4(x, type, at + 3 * shape.lane));
+        }
     PV_ROLLED
     for (; j < count; j++)
         PV_VSTORE(pv_load_some(x, type, first + j * shape.step, shape.lane, j < full ? PV_W : some, rest), j,

@@ -39,6 +39,16 @@ static inline void pv_put(__global char *y, int type, long first, long lane, int
     for (int j = 0; j < count; j++) pv_store1(y, type, first + j * lane, part[j]);
 }
 
+/* Four vectors become the columns of four rows, `ld` apart. */
+PV_INLINE void pv_turn_quad(__local float *to, int ld, float4 c0, float4 c1, float4 c2, float4 c3) {
+    float4 a = (float4)(c0.lo, c2.lo), b = (float4)(c1.lo, c3.lo), c = (float4)(c0.hi, c2.hi),
+           d = (float4)(c1.hi, c3.hi);
+    vstore4((float4)(a.s0, b.s0, a.s2, b.s2), 0, to);
+    vstore4((float4)(a.s1, b.s1, a.s3, b.s3), 0, to + ld);
+    vstore4((float4)(c.s0, d.s0, c.s2, d.s2), 0, to + 2 * ld);
+    vstore4((float4)(c.s1, d.s1, c.s3, d.s3), 0, to + 3 * ld);
+}
+
 /* A chain of links for vectors of neighbouring rows: pv_chain is then told the column as its row and the row
  * as its column. */
 static inline void pv_turn_links(pave_abi_link *to, const pave_abi_link *from, int count) {

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Row reductions of a matrix of any type, and the join of the states that a fused reduction left. Rows of the
- * tables PAVE_REDUCE_CUDA_ROWS and PAVE_JOIN_CUDA_ROWS.
+ * Reductions of rows of any type and any strides, whole or by slices that leave states, and the join of such states. Rows
+ * of the tables PAVE_REDUCE_CUDA_ROWS and PAVE_JOIN_CUDA_ROWS.
  *
- * Work: a warp or a whole block a row, rows strided over the grid. Every thread folds its share of the row
- * into one state in a single pass over memory; states are merged in the fixed order of the lanes and warps.
- * Alignment: none needed; a row whose start is a multiple of 16 bytes is read 16 bytes at a time. */
+ * Work: a row's team (team.cuh) reads it once; every member folds its share into one state, and the states are merged in
+ * a fixed order. Alignment: none needed; where columns are 1 apart, all but a share's ends is read 16 bytes at a time. */
 #include "kernels/cuda/epilogue.cuh"
-#include "kernels/cuda/raster.cuh"
 #include "kernels/reduce/rows.h"
+#include "kernels/reduce/team.cuh"
+#include <limits.h>
 
 namespace pave {
 
 /* Loads that a thread has under way at once. */
-constexpr int REDUCE_LOADS = 4;
+constexpr int WIDE_LOADS = 4, SCALAR_LOADS = 8;
+/* Rounds of them that one chain of additions takes: its rounding would grow with the row. */
+constexpr int FOLD_RUN = 16;
+
+/* One member's share of columns [from, to) of a row: every MEMBERS-th load's. */
+struct row_share {
+    const char *x; /* column 0 */
+    int64_t col;   /* bytes from column to column */
+    int64_t from, to;
+    int member;
+};
 
 /* 16 bytes of TYPE as float32. */
 template <int TYPE> struct wide {
@@ -32,158 +42,194 @@ template <int TYPE> struct wide {
     }
 };
 
-/* Folds elements thread, thread + threads, … of [0, cols). */
-template <int TYPE>
-__device__ __forceinline__ float2 fold_scalars(int reduce, float2 s, const char *x, int64_t cols,
-                                               int64_t first, int threads) {
+__device__ __forceinline__ int clamp_int(int64_t n) {
+    return n < INT_MAX ? static_cast<int>(n) : INT_MAX;
+}
+
+template <int REDUCE, int TYPE, int MEMBERS>
+__device__ __forceinline__ float2 fold_scalars(float2 s, const row_share &share, int64_t from, int64_t to) {
+    const int64_t step = MEMBERS * share.col;
+    int64_t i = from + share.member;
+    const char *p = share.x + i * share.col;
 #pragma unroll 1
-    for (int64_t i = first; i < cols; i += static_cast<int64_t>(threads) * REDUCE_LOADS) {
-        float v[REDUCE_LOADS];
-        int count = 0;
+    while (i < to) {
+        float2 run = pave_state_begin(REDUCE);
+#pragma unroll 1
+        for (int round = 0; round < FOLD_RUN && i < to; round++) {
+            const int left = clamp_int(to - i);
+            float v[SCALAR_LOADS];
 #pragma unroll
-        for (int u = 0; u < REDUCE_LOADS; u++) {
-            const int64_t at = i + static_cast<int64_t>(u) * threads;
-            v[u] = 0.0f;
-            if (at < cols) {
-                v[u] = element_load(element_at(x, TYPE, at), TYPE);
-                count = u + 1;
-            }
+            for (int u = 0; u < SCALAR_LOADS; u++)
+                v[u] = u * MEMBERS < left ? element_load(p + u * step, TYPE) : 0.0f;
+            const int count = left >= SCALAR_LOADS * MEMBERS ? SCALAR_LOADS : (left + MEMBERS - 1) / MEMBERS;
+            run = state_fold<SCALAR_LOADS>(REDUCE, run, v, count, static_cast<int>(i), MEMBERS);
+            i += SCALAR_LOADS * MEMBERS;
+            p += SCALAR_LOADS * step;
         }
-        s = state_fold<REDUCE_LOADS>(reduce, s, v, count);
+        s = pave_state_merge(REDUCE, s, run);
     }
     return s;
 }
 
-/* This thread's state of a row that `threads` threads share. */
-template <int TYPE>
-__device__ __forceinline__ float2 fold_row(int reduce, const char *x, int64_t cols, int thread, int threads) {
+/* `count` times 16 bytes from column `from` on. */
+template <int REDUCE, int TYPE, int MEMBERS>
+__device__ __forceinline__ float2 fold_wides(float2 s, const row_share &share, int64_t from, int64_t count) {
     constexpr int COUNT = wide<TYPE>::COUNT;
-    float2 s = pave_state_begin(reduce);
-    if ((reinterpret_cast<uintptr_t>(x) & 15) != 0)
-        return fold_scalars<TYPE>(reduce, s, x, cols, thread, threads);
-
-    const uint4 *wides = reinterpret_cast<const uint4 *>(x);
-    const int64_t wide_count = cols / COUNT;
-    int64_t i = thread;
+    const uint4 *p = reinterpret_cast<const uint4 *>(share.x + from * element_bytes(TYPE)) + share.member;
+    int64_t left = count - share.member;
+    int index = static_cast<int>(from) + share.member * COUNT;
 #pragma unroll 1
-    for (; i + static_cast<int64_t>(REDUCE_LOADS - 1) * threads < wide_count;
-         i += static_cast<int64_t>(REDUCE_LOADS) * threads) {
-        uint4 q[REDUCE_LOADS];
+    while (left > 0) {
+        float2 run = pave_state_begin(REDUCE);
+#pragma unroll 1
+        for (int round = 0; round < FOLD_RUN && left > 0; round++) {
+            const int near = clamp_int(left);
+            uint4 q[WIDE_LOADS];
 #pragma unroll
-        for (int u = 0; u < REDUCE_LOADS; u++) q[u] = wides[i + static_cast<int64_t>(u) * threads];
+            for (int u = 0; u < WIDE_LOADS; u++)
+                if (u * MEMBERS < near) q[u] = p[u * MEMBERS];
 #pragma unroll
-        for (int u = 0; u < REDUCE_LOADS; u++) {
-            float v[COUNT];
-            wide<TYPE>::unpack(q[u], v);
-            s = state_fold<COUNT>(reduce, s, v, COUNT);
+            for (int u = 0; u < WIDE_LOADS; u++) {
+                if (u * MEMBERS >= near) break;
+                float v[COUNT];
+                wide<TYPE>::unpack(q[u], v);
+                run = state_fold<COUNT>(REDUCE, run, v, COUNT, index + u * MEMBERS * COUNT, 1);
+            }
+            p += WIDE_LOADS * MEMBERS;
+            left -= WIDE_LOADS * MEMBERS;
+            index += WIDE_LOADS * MEMBERS * COUNT;
         }
+        s = pave_state_merge(REDUCE, s, run);
     }
-#pragma unroll 1
-    for (; i < wide_count; i += threads) {
-        float v[COUNT];
-        wide<TYPE>::unpack(wides[i], v);
-        s = state_fold<COUNT>(reduce, s, v, COUNT);
-    }
-    return fold_scalars<TYPE>(reduce, s, x, cols, wide_count * COUNT + thread, threads);
+    return s;
 }
 
-__device__ __forceinline__ float2 fold_row_any(const pave_abi_reduce &args, const void *x, int64_t row,
-                                               int thread, int threads) {
-    const char *at =
-        static_cast<const char *>(x) + args.x_offset + row * args.ldx * element_bytes(args.x_type);
-    if (args.x_type == PAVE_T_F16) return fold_row<PAVE_T_F16>(args.reduce, at, args.cols, thread, threads);
-    if (args.x_type == PAVE_T_BF16) return fold_row<PAVE_T_BF16>(args.reduce, at, args.cols, thread, threads);
-    return fold_row<PAVE_T_F32>(args.reduce, at, args.cols, thread, threads);
+template <int REDUCE, int TYPE, typename TEAM>
+__device__ __forceinline__ float2 fold_share(const row_share &share) {
+    constexpr int BYTES = element_bytes(TYPE), COUNT = wide<TYPE>::COUNT, MEMBERS = TEAM::MEMBERS;
+    float2 s = pave_state_begin(REDUCE);
+    if (TEAM::ACROSS || share.col != BYTES)
+        return fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, share.from, share.to);
+    /* Fewer scalars than 16 bytes hold before and after what is aligned: the ends of one loop. */
+    const uintptr_t at = reinterpret_cast<uintptr_t>(share.x) + share.from * BYTES;
+    int64_t from = share.from + (0 - at) % 16 / BYTES;
+    from = from < share.to ? from : share.to;
+    const int64_t count = (share.to - from) / COUNT;
+    s = fold_wides<REDUCE, TYPE, MEMBERS>(s, share, from, count);
+    int64_t first = share.from, end = from;
+#pragma unroll 1
+    for (int side = 0; side < 2; side++) {
+        s = fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, first, end);
+        first = from + count * COUNT, end = share.to;
+    }
+    return s;
+}
+
+template <int REDUCE, typename TEAM>
+__device__ __forceinline__ float2 fold_typed(int type, const row_share &share) {
+    if (type == PAVE_T_F16) return fold_share<REDUCE, PAVE_T_F16, TEAM>(share);
+    if (type == PAVE_T_BF16) return fold_share<REDUCE, PAVE_T_BF16, TEAM>(share);
+    return fold_share<REDUCE, PAVE_T_F32, TEAM>(share);
+}
+
+/* A loop for each reduction: a choice a value would cost as much as folding it. A mean's states are a sum's. */
+template <typename TEAM>
+__device__ __forceinline__ float2 fold_any(int reduce, int type, const row_share &share) {
+    switch (reduce) {
+    case PAVE_REDUCE_LOGSUMEXP: return fold_typed<PAVE_REDUCE_LOGSUMEXP, TEAM>(type, share);
+    case PAVE_REDUCE_MAX: return fold_typed<PAVE_REDUCE_MAX, TEAM>(type, share);
+    case PAVE_REDUCE_MIN: return fold_typed<PAVE_REDUCE_MIN, TEAM>(type, share);
+    case PAVE_REDUCE_ARGMAX: return fold_typed<PAVE_REDUCE_ARGMAX, TEAM>(type, share);
+    default: return fold_typed<PAVE_REDUCE_SUM, TEAM>(type, share);
+    }
 }
 
 /* The row's value from its state, through the links, to memory: one thread's work. */
-__device__ __forceinline__ void finish_row(const pave_abi_reduce &args, const tensors &t, void *y,
-                                           int64_t row, float2 s) {
+__device__ __forceinline__ void finish_row(const pave_abi_rows &args, const tensors &t, void *y,
+                                           const row_place &place, float2 s) {
+    char *at = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0);
+    if (args.reduce == PAVE_REDUCE_ARGMAX) {
+        *reinterpret_cast<int32_t *>(at) = PV_TO_INDEX(s.y);
+        return;
+    }
     patch<1, 1> value;
     value.v[0][0] = pave_state_finish(args.reduce, s, static_cast<float>(args.cols));
-    value.row[0] = row;
+    value.row[0] = place.row;
     value.col = 0;
     value.valid[0] = value.cols_valid = 1;
+#pragma unroll
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) value.batch[d] = place.batch[d];
     chain_apply<1, 1>(args.links, args.link_count, t, value);
-    char *at = static_cast<char *>(y) + args.y_offset + row * args.y_stride * element_bytes(args.y_type);
     element_store(at, args.y_type, value.v[0][0]);
 }
 
-template <int ROWS>
-__device__ __forceinline__ void reduce_rows(const pave_abi_reduce &args, const void *x, void *y,
+__device__ __forceinline__ int64_t state_index(const pave_abi_rows &args, const row_place &place) {
+    return (place.matrix * args.rows + place.row) * args.slots;
+}
+
+template <typename TEAM>
+__device__ __forceinline__ void reduce_rows(const pave_abi_rows &args, const void *x, void *y,
                                             const tensors &t) {
+    __shared__ float2 states[TEAM::STATES];
+    const int64_t parts = args.slots > 0 ? args.slots : 1, tiles = tiles_of(args.rows, TEAM::TILE_ROWS);
+    const int64_t units = unit_count(args, tiles, parts);
 #pragma unroll 1
-    for (int64_t row = block_index() * ROWS + threadIdx.x / 32; row < args.rows;
-         row += block_count() * ROWS) {
-        float2 s = fold_row_any(args, x, row, threadIdx.x % 32, 32);
-        s = state_merge_lanes<32>(args.reduce, s);
-        if (threadIdx.x % 32 == 0) finish_row(args, t, y, row, s);
+    for (int64_t unit = TEAM::first_unit(); unit < units; unit += TEAM::unit_step()) {
+        const row_place place = TEAM::place(args, unit, tiles, parts);
+        const bool inside = place.row < args.rows;
+        row_share share;
+        share.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
+        share.col = args.x.col * element_bytes(args.x_type);
+        share.from = args.slots > 0 ? place.part * args.slice : 0;
+        share.to =
+            args.slots > 0 && share.from + args.slice < args.cols ? share.from + args.slice : args.cols;
+        if (!inside) share.to = share.from;
+        share.member = TEAM::member();
+        float2 s = fold_any<TEAM>(args.reduce, args.x_type, share);
+        s = TEAM::merge(args.reduce, s, states);
+        if (TEAM::member() != 0 || !inside) continue;
+        if (args.slots > 0)
+            reinterpret_cast<float2 *>(static_cast<char *>(y) +
+                                       args.y.offset)[state_index(args, place) + place.part] = s;
+        else
+            finish_row(args, t, y, place, s);
     }
 }
 
-template <int THREADS>
-__device__ __forceinline__ void reduce_block(const pave_abi_reduce &args, const void *x, void *y,
-                                             const tensors &t) {
-    constexpr int WARPS = THREADS / 32;
-    static_assert(THREADS % 32 == 0 && WARPS <= 32, "one warp merges the warps' states");
-    __shared__ float2 states[WARPS];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-#pragma unroll 1
-    for (int64_t row = block_index(); row < args.rows; row += block_count()) {
-        float2 s = fold_row_any(args, x, row, threadIdx.x, THREADS);
-        s = state_merge_lanes<32>(args.reduce, s);
-        if (lane == 0) states[warp] = s;
-        __syncthreads();
-        if (warp == 0) {
-            s = lane < WARPS ? states[lane] : pave_state_begin(args.reduce);
-            s = state_merge_lanes<32>(args.reduce, s);
-            if (lane == 0) finish_row(args, t, y, row, s);
-        }
-        __syncthreads();
-    }
-}
-
-template <int ROWS>
-__device__ __forceinline__ void join_rows(const pave_abi_reduce &args, const void *x, void *y,
+template <typename TEAM>
+__device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void *x, void *y,
                                           const tensors &t) {
-    const float2 *states = reinterpret_cast<const float2 *>(static_cast<const char *>(x) + args.x_offset);
+    static_assert(TEAM::WARP, "a warp a row");
+    const float2 *all = reinterpret_cast<const float2 *>(static_cast<const char *>(x) + args.x.offset);
+    const int64_t units = unit_count(args, args.rows, 1);
 #pragma unroll 1
-    for (int64_t row = block_index() * ROWS + threadIdx.x / 32; row < args.rows;
-         row += block_count() * ROWS) {
+    for (int64_t unit = TEAM::first_unit(); unit < units; unit += TEAM::unit_step()) {
+        const row_place place = TEAM::place(args, unit, args.rows, 1);
+        const float2 *states = all + state_index(args, place);
         float2 s = pave_state_begin(args.reduce);
-        for (int64_t slot = threadIdx.x % 32; slot < args.ldx; slot += 32)
-            s = pave_state_merge(args.reduce, s, states[row * args.ldx + slot]);
-        s = state_merge_lanes<32>(args.reduce, s);
-        if (threadIdx.x % 32 == 0) finish_row(args, t, y, row, s);
+        for (int64_t slot = TEAM::member(); slot < args.slots; slot += TEAM::MEMBERS)
+            s = pave_state_merge(args.reduce, s, states[slot]);
+        s = TEAM::merge(args.reduce, s, nullptr);
+        if (TEAM::member() == 0) finish_row(args, t, y, place, s);
     }
-}
-
-/* The table gives rows a block, which tells a block kernel (1) from a warp kernel. */
-template <int ROWS, int THREADS>
-__device__ __forceinline__ void reduce_any(const pave_abi_reduce &args, const void *x, void *y,
-                                           const tensors &t) {
-    if constexpr (ROWS == 1)
-        reduce_block<THREADS>(args, x, y, t);
-    else
-        reduce_rows<ROWS>(args, x, y, t);
-    static_assert(ROWS == 1 || ROWS * 32 == THREADS, "a warp a row");
 }
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, ROWS, THREADS)                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                    \
-        NAME(const __grid_constant__ pave_abi_reduce args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::reduce_any<ROWS, THREADS>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                       \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                           \
+    extern "C" __global__ void __launch_bounds__(THREADS, THREADS > 512 ? 1 : 3)                           \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::reduce_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>>(                           \
+            args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_REDUCE_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
 
-#define PAVE_KERNEL(NAME, ROWS, THREADS)                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                    \
-        NAME(const __grid_constant__ pave_abi_reduce args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        static_assert((ROWS)*32 == (THREADS), "a warp a row");                                               \
-        pave::join_rows<ROWS>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                 \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                           \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::join_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>>(                             \
+            args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_JOIN_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

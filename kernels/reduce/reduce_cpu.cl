@@ -50,7 +50,7 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
                                                                                     __global char *y,
                                                                                     PV_TENSOR_ARGS) {
     __local float stretch[PV_STRETCH] __attribute__((aligned(64)));
-    const pv_shape shape = pv_shape_of(&args.x, args.rows);
+    const pv_shape shape = pv_shape_of(&args.x, args.rows, args.cols);
     const long slots = max(args.slots, 1L), slice = args.slots > 0 ? args.slice : args.cols;
     const long strips = (args.rows + shape.high - 1) / shape.high;
     pave_abi_link links[PAVE_ABI_LINKS]; /* the results' vectors run along a column, whatever x's do */

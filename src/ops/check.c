@@ -4,30 +4,20 @@
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
-bool pave__flatten(const pave_tensor *t, int dims, int64_t *count, int64_t *stride) {
-    *count = 1;
-    *stride = 0;
-    for (int d = 0; d < dims; d++)
-        if (t->shape[d] == 0) *count = 0;
-    for (int d = dims - 1; d >= 0 && *count; d--) {
-        if (t->shape[d] == 1) continue;
-        int64_t expected;
-        if (*count == 1)
-            *stride = t->strides[d];
-        else if (__builtin_mul_overflow(*stride, *count, &expected) || t->strides[d] != expected)
-            return false;
-        if (__builtin_mul_overflow(*count, t->shape[d], count)) return false;
-    }
-    return true;
-}
-
-static pave_status check_common(const pave_context *context, const pave_tensor *t, const char *name) {
+static pave_status check_common(const pave_context *context, const pave_tensor *t, const char *name,
+                                bool indices) {
     if (!t->buffer) return pave__fail(PAVE_E_INVALID, "%s: it has no buffer", name);
     if (t->buffer->context != context)
         return pave__fail(PAVE_E_INVALID, "%s: its buffer is of another context", name);
     size_t size = pave_dtype_bytes(t->type);
-    if (!size) return pave__fail(PAVE_E_INVALID, "%s: type %d is none of f32, f16, bf16", name, (int)t->type);
+    if (indices && t->type != PAVE_I32)
+        return pave__fail(PAVE_E_INVALID, "%s: type %s where indices are i32", name,
+                          pave_dtype_name(t->type));
+    if (!indices && (!size || t->type == PAVE_I32))
+        return pave__fail(PAVE_E_INVALID, "%s: type %d is none of f32, f16, bf16", name, (int)t->type);
     if (t->rank < 1 || t->rank > PAVE_MAX_RANK)
         return pave__fail(PAVE_E_INVALID, "%s: rank %d is not 1 to %d", name, t->rank, PAVE_MAX_RANK);
     if (t->offset % size)
@@ -37,73 +27,126 @@ static pave_status check_common(const pave_context *context, const pave_tensor *
         return pave__fail(PAVE_E_INVALID,
                           "%s: its wrapped buffer starts at no multiple of its %zu-byte elements", name,
                           size);
-    for (int d = 0; d < t->rank; d++)
+    for (int d = 0; d < t->rank; d++) {
         if (t->shape[d] < 0)
             return pave__fail(PAVE_E_INVALID, "%s: shape[%d] is %" PRId64, name, d, t->shape[d]);
+        if (t->strides[d] < 0)
+            return pave__fail(PAVE_E_INVALID, "%s: strides[%d] is %" PRId64, name, d, t->strides[d]);
+    }
     return PAVE_OK;
 }
 
-/* The bytes from the first to past the last element of rows × cols, or an error where they leave the buffer.
- */
-static pave_status check_reach(const pave_tensor *t, const char *name, pave__matrix *v) {
-    int64_t size = (int64_t)pave_dtype_bytes(t->type), elems, bytes;
-    v->begin = v->end = t->offset;
-    if (v->rows == 0 || v->cols == 0) return PAVE_OK;
-    bool over = __builtin_mul_overflow(v->rows - 1, v->ld, &elems);
-    over = over || __builtin_add_overflow(elems, v->cols, &elems);
-    over = over || __builtin_mul_overflow(elems, size, &bytes);
+/* "[4,6] with strides [6,1]" */
+static const char *layout_text(const pave_tensor *t, char *text, size_t capacity) {
+    size_t used = 0;
+    for (int part = 0; part < 2; part++) {
+        const int64_t *v = part ? t->strides : t->shape;
+        for (int d = 0; d < t->rank && used < capacity; d++)
+            used += (size_t)snprintf(text + used, capacity - used, "%s%" PRId64,
+                                     d      ? ","
+                                     : part ? "["
+                                            : "[",
+                                     v[d]);
+        if (used < capacity)
+            used += (size_t)snprintf(text + used, capacity - used, "%s", part ? "]" : "] with strides ");
+    }
+    return text;
+}
+
+static pave_status check_reach(const pave_tensor *t, const char *name, pave__reach *r) {
+    int64_t last = 0, step, bytes;
+    r->begin = r->end = t->offset;
+    for (int d = 0; d < t->rank; d++)
+        if (t->shape[d] == 0) return PAVE_OK;
+    bool over = false;
+    for (int d = 0; d < t->rank; d++) {
+        over = over || __builtin_mul_overflow(t->shape[d] - 1, t->strides[d], &step);
+        over = over || __builtin_add_overflow(last, step, &last);
+    }
+    over = over || __builtin_add_overflow(last, 1, &last);
+    over = over || __builtin_mul_overflow(last, (int64_t)pave_dtype_bytes(t->type), &bytes);
     uint64_t total = t->buffer->bytes;
-    if (over || t->offset > total || (uint64_t)bytes > total - t->offset)
+    if (over || t->offset > total || (uint64_t)bytes > total - t->offset) {
+        char text[256];
         return pave__fail(PAVE_E_INVALID,
-                          "%s: %" PRId64 " rows of %" PRId64 " with stride %" PRId64 " from offset %" PRIu64
-                          " leave its buffer of %" PRIu64 " bytes",
-                          name, v->rows, v->cols, v->ld, t->offset, total);
-    v->end = t->offset + (uint64_t)bytes;
+                          "%s: shape %s from offset %" PRIu64 " leaves its buffer of %" PRIu64 " bytes", name,
+                          layout_text(t, text, sizeof text), t->offset, total);
+    }
+    r->end = t->offset + (uint64_t)bytes;
     return PAVE_OK;
 }
 
-static uint32_t alignment(const pave_tensor *t, int64_t ld, bool one_row) {
-    uint64_t bits = t->offset | t->buffer->align;
-    if (!one_row) bits |= (uint64_t)ld * pave_dtype_bytes(t->type);
-    return pave__align_of(bits);
+pave_status pave__check_tensor(const pave_context *context, const pave_tensor *t, const char *name,
+                               bool indices, pave__reach *reach) {
+    pave_status status = check_common(context, t, name, indices);
+    return status ? status : check_reach(t, name, reach);
 }
 
-pave_status pave__check_matrix(const pave_context *context, const pave_tensor *t, const char *name,
-                               pave__matrix *v) {
-    pave_status status = check_common(context, t, name);
-    if (status) return status;
-    v->cols = t->shape[t->rank - 1];
-    if (v->cols > 1 && t->strides[t->rank - 1] != 1)
-        return pave__fail(PAVE_E_UNSUPPORTED, "%s: its last stride is %" PRId64 ", not 1", name,
-                          t->strides[t->rank - 1]);
-    if (!pave__flatten(t, t->rank - 1, &v->rows, &v->ld))
-        return pave__fail(PAVE_E_UNSUPPORTED, "%s: no single row stride covers its leading dimensions", name);
-    bool one_row = v->rows <= 1;
-    /* A lone row has no stride to speak of: one value for all, so that equal problems share a plan. */
-    if (one_row) v->ld = v->cols > INT64_MAX - 127 ? v->cols : (v->cols + 127) / 128 * 128;
-    if (v->ld < v->cols)
-        return pave__fail(PAVE_E_INVALID, "%s: row stride %" PRId64 " is less than its width %" PRId64, name,
-                          v->ld, v->cols);
-    v->align = alignment(t, v->ld, one_row);
-    return check_reach(t, name, v);
+/* From the smallest stride up, each must step over all that the smaller ones reach. */
+pave_status pave__check_distinct(const pave_tensor *t, const char *name) {
+    int order[PAVE_MAX_RANK], count = 0;
+    for (int d = 0; d < t->rank; d++) {
+        if (t->shape[d] == 0) return PAVE_OK;
+        if (t->shape[d] == 1) continue;
+        int at = count++;
+        for (; at > 0 && t->strides[order[at - 1]] > t->strides[d]; at--) order[at] = order[at - 1];
+        order[at] = d;
+    }
+    int64_t reach = 0; /* cannot overflow: the tensor lies within its buffer */
+    for (int i = 0; i < count; i++) {
+        int d = order[i];
+        if (t->strides[d] <= reach) {
+            char text[256];
+            return pave__fail(PAVE_E_INVALID, "%s: elements of shape %s share memory", name,
+                              layout_text(t, text, sizeof text));
+        }
+        reach += (t->shape[d] - 1) * t->strides[d];
+    }
+    return PAVE_OK;
 }
 
-pave_status pave__check_vector(const pave_context *context, const pave_tensor *t, const char *name,
-                               pave__matrix *v) {
-    pave_status status = check_common(context, t, name);
-    if (status) return status;
-    if (!pave__flatten(t, t->rank, &v->rows, &v->ld))
-        return pave__fail(PAVE_E_UNSUPPORTED, "%s: no single stride covers its dimensions", name);
-    v->cols = 1;
-    if (v->rows <= 1) v->ld = 1;
-    if (v->ld < 1) return pave__fail(PAVE_E_INVALID, "%s: stride %" PRId64 " is not positive", name, v->ld);
-    v->align = alignment(t, v->ld, false);
-    return check_reach(t, name, v);
+pave_status pave__check_shape(const pave_tensor *t, const char *name, int rank, const int64_t *shape) {
+    bool same = t->rank == rank;
+    for (int d = 0; same && d < rank; d++) same = t->shape[d] == shape[d];
+    if (same) return PAVE_OK;
+    char text[256], want[160] = "";
+    size_t used = 0;
+    for (int d = 0; d < rank && used < sizeof want; d++)
+        used += (size_t)snprintf(want + used, sizeof want - used, "%s%" PRId64, d ? "," : "", shape[d]);
+    return pave__fail(PAVE_E_INVALID, "%s: shape %s where [%s] is the result's", name,
+                      layout_text(t, text, sizeof text), want);
 }
 
-bool pave__overlap(const pave_tensor *a, const pave__matrix *va, const pave_tensor *b,
-                   const pave__matrix *vb) {
-    return a->buffer == b->buffer && va->begin < vb->end && vb->begin < va->end;
+bool pave__overlap(const pave_tensor *a, const pave__reach *ra, const pave_tensor *b, const pave__reach *rb) {
+    return a->buffer == b->buffer && ra->begin < rb->end && rb->begin < ra->end;
+}
+
+bool pave__same_view(const pave_tensor *a, const pave_tensor *b) {
+    if (a->buffer != b->buffer || a->offset != b->offset || a->type != b->type) return false;
+    int rank = a->rank > b->rank ? a->rank : b->rank;
+    for (int i = 1; i <= rank; i++) {
+        int64_t na = i <= a->rank ? a->shape[a->rank - i] : 1, nb = i <= b->rank ? b->shape[b->rank - i] : 1;
+        if (na != nb || (na != 1 && a->strides[a->rank - i] != b->strides[b->rank - i])) return false;
+    }
+    return true;
+}
+
+bool pave__broadcast(const pave_tensor *t, int rank, const int64_t *shape, int64_t *strides) {
+    const int skip = rank - t->rank;
+    for (int d = 0; d < -skip; d++)
+        if (t->shape[d] != 1) return false;
+    for (int d = 0; d < rank; d++) {
+        int own = d - skip;
+        strides[d] = 0;
+        if (own < 0 || t->shape[own] == 1) continue;
+        if (t->shape[own] != shape[d]) return false;
+        strides[d] = t->strides[own];
+    }
+    return true;
+}
+
+bool pave__is_wide(pave_reduction reduction) {
+    return reduction >= PAVE_REDUCE_SOFTMAX;
 }
 
 pave_status pave__check_words(pave_reduction reduction, pave_precision precision) {

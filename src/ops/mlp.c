@@ -10,7 +10,8 @@ static pave_status lower(pave_context *context, const pave_mlp_params *params, p
                          .y = &params->y,
                          .layers = params->layers,
                          .layer_count = params->layer_count,
-                         .reduction = params->reduction,
+                         .alpha = 1,
+                         .end = &params->epilogue,
                          .precision = params->precision};
     return pave__lower_chain(context, &chain, out);
 }

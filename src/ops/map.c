@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pave_map and pave_copy: element-wise chains between any layouts. All dimensions merge as one; the columns are then the
+ * dimension that y has contiguous, the rows the one that x has, where they are not the same. */
+#include "src/ops/ops.h"
+
+#include <string.h>
+
+typedef struct lowering {
+    const pave_map_params *params;
+    pave__space space;
+    pave__links links;
+    pave__reach x, y;
+    int64_t xs[PAVE_MAX_RANK], ys[PAVE_MAX_RANK];
+} lowering;
+
+static pave_status check(pave_context *context, const pave_map_params *p, lowering *s) {
+    pave_status status = pave__check_params(p, p ? p->size : 0, sizeof *p);
+    if (!status) status = pave__check_tensor(context, &p->x, "x", false, &s->x);
+    if (!status) status = pave__check_tensor(context, &p->y, "y", false, &s->y);
+    if (!status) status = pave__check_distinct(&p->y, "y");
+    if (status) return status;
+    if (!pave__broadcast(&p->x, p->y.rank, p->y.shape, s->xs))
+        return pave__fail(PAVE_E_INVALID, "x: its shape does not broadcast to y's");
+    if (pave__overlap(&p->x, &s->x, &p->y, &s->y) && !pave__same_view(&p->x, &p->y))
+        return pave__fail(PAVE_E_INVALID, "y: it overlaps x and is not exactly x");
+    pave__broadcast(&p->y, p->y.rank, p->y.shape, s->ys);
+    pave__space_begin(&s->space, p->y.rank, p->y.shape);
+    pave__space_join(&s->space, s->xs);
+    pave__space_join(&s->space, s->ys);
+    s->links = (pave__links){.name = "links",
+                             .links = p->links,
+                             .count = p->link_count,
+                             .most = PAVE_MAX_LINKS,
+                             .rank = p->y.rank,
+                             .shape = p->y.shape,
+                             .y = &p->y,
+                             .y_reach = &s->y,
+                             .may_be_y = true};
+    return pave__links_check(context, &s->links, &s->space);
+}
+
+/* Moves the dimension of stride 1, if there is one, to `to`; the others keep their order. */
+static void bring(int *dims, int to, const int64_t *strides) {
+    for (int i = to; i >= 0; i--) {
+        if (strides[dims[i]] != 1) continue;
+        int d = dims[i];
+        for (; i < to; i++) dims[i] = dims[i + 1];
+        dims[to] = d;
+        return;
+    }
+}
+
+static pave_status lower(pave_context *context, const pave_map_params *params, pave__lowered *out) {
+    lowering s = {.params = params};
+    pave_status status = check(context, params, &s);
+    if (status) return status;
+    pave__problem *p = &out->problem;
+    memset(p, 0, offsetof(pave__problem, layers));
+    memset(&out->job, 0, offsetof(pave__job, layers));
+    int dims[PAVE_MAX_RANK], count = pave__space_merge(&s.space, dims), col = -1;
+    if (count > 0) {
+        bring(dims, count - 1, s.ys);
+        col = dims[--count];
+        if (count > 0) bring(dims, count - 1, s.xs);
+    }
+    pave__space_place(&s.space, dims, count, PAVE_BATCH_DIMS);
+    pave__space_extents(&s.space, p, &out->job);
+    p->op = PAVE_OP_MAP;
+    p->k = pave__space_extent(&s.space, col);
+    pave__space_operand(&s.space, &params->x, s.xs, col < 0 ? 0 : s.xs[col], &p->x, &out->job.x);
+    pave__space_operand(&s.space, &params->y, s.ys, col < 0 ? 1 : s.ys[col], &p->y, &out->job.y);
+    for (size_t i = 0; i < params->link_count; i++) {
+        int64_t strides[PAVE_MAX_RANK] = {0};
+        const pave_tensor *t = &params->links[i].tensor;
+        if (t->buffer) pave__broadcast(t, params->y.rank, params->y.shape, strides);
+        pave__link_lower(&params->links[i], &s.space, strides, col < 0 ? 0 : strides[col], &p->after[i],
+                         &out->job.after[i]);
+    }
+    p->after_count = (uint8_t)params->link_count;
+    out->nothing = false;
+    for (int d = 0; d < params->y.rank; d++) out->nothing |= params->y.shape[d] == 0;
+    return PAVE_OK;
+}
+
+pave_status pave_map(pave_queue *queue, const pave_map_params *params, const pave_sync *sync) {
+    pave__lowered lowered;
+    pave_status status = pave__check_queue(queue, sync);
+    if (!status) status = lower(queue->context, params, &lowered);
+    return status ? status : pave__run(queue, &lowered, params->plan, sync);
+}
+
+pave_status pave_copy(pave_queue *queue, const pave_tensor *x, const pave_tensor *y, const pave_sync *sync) {
+    pave_status status = pave__check_queue(queue, sync);
+    if (status) return status;
+    if (!x || !y) return pave__fail(PAVE_E_INVALID, "%s is NULL", x ? "y" : "x");
+    pave_map_params params = {.size = sizeof params, .x = *x, .y = *y};
+    return pave_map(queue, &params, sync);
+}
+
+pave_status pave_plan_map(pave_context *context, const pave_map_params *params, pave_plan **plan) {
+    pave__lowered lowered;
+    pave_status status = pave__check_plan_out(context, plan);
+    if (!status) status = lower(context, params, &lowered);
+    return status ? status : pave__plan_of(context, &lowered, plan);
+}
