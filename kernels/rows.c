@@ -137,6 +137,8 @@ static const pave__row rows[] = {
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
     HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64)
+    HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64)
+    HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64)
     HOST(pave_reduce_host_f64, REDUCE, 1, 1, PAVE_T_NONE, 0)
     HOST(pave_normalize_host_f64, NORMALIZE, 1, 1, PAVE_T_NONE, 0)
     HOST(pave_join_host_f64, JOIN, 64, 1, PAVE_T_NONE, 0)

@@ -31,9 +31,9 @@ static void fill_params(run_state *s, pave_layer *layers, pave_link *link, const
                                 .layers = layers,
                                 .layer_count = s->model.count,
                                 .x = pave_tensor_2d(slot->x, s->input.type, rows, s->input.cols),
-                                .reduction = r->reduction ? (pave_reduction)r->reduction->value : 0,
+                                .epilogue.reduction = r->reduction ? (pave_reduction)r->reduction->value : 0,
                                 .precision = r->precision ? (pave_precision)r->precision->value : PAVE_HIGH};
-    params->y = params->reduction ? pave_tensor_1d(slot->y, PAVE_F32, rows)
+    params->y = params->epilogue.reduction ? pave_tensor_1d(slot->y, PAVE_F32, rows)
                                   : pave_tensor_2d(slot->y, PAVE_F32, rows, n);
 }
 

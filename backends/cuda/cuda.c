@@ -197,6 +197,12 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
     return finish_if(q, blocking, status);
 }
 
+/* From pageable memory the copy returns once the driver has the bytes staged (CUDA Driver API, "API synchronization
+ * behavior"), so the source is the caller's again. */
+static pave_status upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes) {
+    return write_memory(queue, memory, offset, source, bytes, 0);
+}
+
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                                int blocking) {
     cuda_queue *q = queue;
@@ -329,6 +335,7 @@ const pave__backend cuda_backend = {
     .queue_close = queue_close,
     .queue_finish = queue_finish,
     .write = write_memory,
+    .upload = upload,
     .read = read_memory,
     .fill = fill_memory,
     .copy = copy_memory,

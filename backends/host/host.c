@@ -93,6 +93,10 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
     return PAVE_OK;
 }
 
+static pave_status upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes) {
+    return write_memory(queue, memory, offset, source, bytes, 1);
+}
+
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                                int blocking) {
     (void)queue, (void)blocking;
@@ -138,7 +142,7 @@ static void kernel_unload(void *context, void *kernel) {
 
 static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     (void)queue, (void)kernel;
-    host_run(l->row->family, l->args, l->buffers);
+    host_run(l->row, l->args, l->buffers);
     return PAVE_OK;
 }
 
@@ -187,6 +191,7 @@ const pave__backend host_backend = {
     .queue_close = queue_close,
     .queue_finish = queue_finish,
     .write = write_memory,
+    .upload = upload,
     .read = read_memory,
     .fill = fill_memory,
     .copy = copy_memory,

@@ -2,134 +2,47 @@
  * The reference: every family in plain C, one value at a time, in float64. Slow and evident. */
 #include "backends/host/kernels.h"
 
-#include "kernels/abi.h"
-#include "kernels/epilogue/links.h"
+#include "backends/host/values.h"
 #include <assert.h>
-#include <float.h>
-#include <math.h>
-#include <pave/ops.h>
-#include <string.h>
 
-#define PV_C(x) ((double)(x))
-#define PV_EXP exp
-#define PV_LOG log
-#define PV_EXPM1 expm1
-#define PV_LOG1P log1p
-#define PV_TANH tanh
-#define PV_ERF erf
-#define PV_ABS fabs
-#define PV_MAX fmax
-#define PV_MIN fmin
-#define PV_INF ((double)INFINITY)
-#define PV_NAN ((double)NAN)
-#define PV_BIG DBL_MAX
-#define PV_REAL double
-#define PV_FN static
+/* Where in a launch's space a value stands. */
+typedef struct point {
+    int64_t batch[PAVE_BATCH_DIMS], row, col;
+} point;
 
-typedef struct state {
-    double x, y;
-} state;
-#define PV_STATE state
-#include "kernels/reduce/state.h"
-
-/* Columns of one partial state; the host row's slice. */
-#define SLICE 64
-
-static float float_of_bits(uint32_t bits) {
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-static uint32_t bits_of_float(float v) {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return bits;
-}
-
-static double load_f16(uint16_t h) {
-    int exponent = h >> 10 & 31, fraction = h & 1023;
-    double v = exponent == 31  ? (fraction ? PV_NAN : PV_INF)
-               : exponent == 0 ? ldexp(fraction, -24)
-                               : ldexp(1024 + fraction, exponent - 25);
-    return h & 0x8000 ? -v : v;
-}
-
-static double load(const void *base, int type, int64_t index) {
-    switch (type) {
-    case PAVE_T_F16: return load_f16(((const uint16_t *)base)[index]);
-    case PAVE_T_BF16: return float_of_bits((uint32_t)((const uint16_t *)base)[index] << 16);
-    default: return ((const float *)base)[index];
+/* The batch's next index; false past the last. */
+static int next_batch(const int64_t *extent, int64_t *batch) {
+    for (int d = PAVE_BATCH_DIMS - 1; d >= 0; d--) {
+        if (++batch[d] < extent[d]) return 1;
+        batch[d] = 0;
     }
+    return 0;
 }
 
-/* Nearest even at a quantum of 2^(exponent - bits), never finer than `least`. */
-static double round_to(double v, int bits, int least) {
-    int exponent;
-    frexp(v, &exponent);
-    int quantum = exponent - bits < least ? least : exponent - bits;
-    return ldexp(nearbyint(ldexp(v, -quantum)), quantum);
+static int64_t batch_index(const int64_t *extent, const int64_t *batch) {
+    return (batch[0] * extent[1] + batch[1]) * extent[2] + batch[2];
 }
 
-static uint16_t f16_of(double v) {
-    uint16_t sign = signbit(v) ? 0x8000 : 0;
-    if (isnan(v)) return sign | 0x7e00;
-    double r = fabs(round_to(v, 11, -24));
-    if (r >= 65520.0 || isinf(v)) return sign | 0x7c00;
-    if (r < 0x1p-14) return sign | (uint16_t)ldexp(r, 24);
-    int exponent;
-    double fraction = frexp(r, &exponent);
-    return sign | (uint16_t)((exponent + 14) << 10 | ((int)ldexp(fraction, 11) & 1023));
+static int64_t place(const pave_abi_view *v, const point *p) {
+    int64_t at = p->row * v->row + p->col * v->col;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) at += p->batch[d] * v->batch[d];
+    return at;
 }
 
-static uint16_t bf16_of(double v) {
-    if (isnan(v)) return (uint16_t)(bits_of_float((float)v) >> 16 | 0x40);
-    double r = isinf(v) ? v : round_to(v, 8, -133);
-    return (uint16_t)(bits_of_float((float)r) >> 16);
+static double get(const void *base, const pave_abi_view *v, int type, const point *p) {
+    return load((const char *)base + v->offset, type, place(v, p));
 }
 
-/* Ties away from zero, as cvt.rna does. */
-static float tf32_of(float v) {
-    if (!isfinite(v)) return v;
-    return float_of_bits((bits_of_float(v) + 0x1000u) & ~0x1fffu);
+static void put(void *base, const pave_abi_view *v, int type, const point *p, double value) {
+    store((char *)base + v->offset, type, place(v, p), value);
 }
 
-static void store(void *base, int type, int64_t index, double v) {
-    switch (type) {
-    case PAVE_T_F16: ((uint16_t *)base)[index] = f16_of(v); break;
-    case PAVE_T_BF16: ((uint16_t *)base)[index] = bf16_of(v); break;
-    case PAVE_T_TF32: ((float *)base)[index] = tf32_of((float)v); break;
-    default: ((float *)base)[index] = (float)v;
-    }
-}
-
-static double activate(int op, double v, double a, double b) {
-    switch (op) {
-#define CASE(ENUM, name, expr, lipschitz, rel, arg) \
-    case PAVE_LINK_##ENUM: return expr;
-        PAVE_ACTIVATIONS(CASE)
-#undef CASE
-    }
-    (void)a, (void)b;
-    return v;
-}
-
-static double operand(const pave_abi_link *link, const char *base, int64_t row, int64_t col) {
-    int64_t index;
-    switch (link->operand) {
-    case PAVE_OPERAND_ROW: index = col * link->ld; break;
-    case PAVE_OPERAND_COLUMN: index = row * link->ld; break;
-    case PAVE_OPERAND_FULL: index = row * link->ld + col; break;
-    default: return link->a;
-    }
-    return link->a * load(base + link->offset, link->type, index);
-}
-
-static double chain(const pave_abi_link *links, int count, void *const *tensors, double v, int64_t row,
-                    int64_t col) {
+static double chain(const pave_abi_link *links, int count, void *const *tensors, double v, const point *p) {
     for (int i = 0; i < count; i++) {
         const pave_abi_link *l = &links[i];
-        double t = l->op <= PAVE_LINK_DIV ? operand(l, tensors[i], row, col) : 0;
+        double t = l->a;
+        if (l->op <= PAVE_LINK_DIV && l->operand != PAVE_OPERAND_SCALAR)
+            t *= get(tensors[i], &l->t, l->type, p);
         switch (l->op) {
         case PAVE_LINK_ADD: v += t; break;
         case PAVE_LINK_SUB: v -= t; break;
@@ -141,84 +54,180 @@ static double chain(const pave_abi_link *links, int count, void *const *tensors,
     return v;
 }
 
-/* The row takes float32 operands; the plan widens the others, exactly. */
-static double dot(const float *a, const float *b, int64_t k) {
-    double sum = 0;
-    for (int64_t i = 0; i < k; i++) sum += (double)a[i] * b[i];
-    return sum;
-}
-
+/* As the kernels leave states: two floats, an index as its bits. */
 static void put_state(char *p, int64_t index, int reduce, state s) {
     float *out = (float *)p + 2 * index;
     double x = s.x;
     out[0] = (float)(x > FLT_MAX ? (reduce == 1 ? FLT_MAX : x) : x < -FLT_MAX && reduce == 1 ? -FLT_MAX : x);
+    if (reduce == PAVE_REDUCE_ARGMAX) {
+        int32_t column = PV_TO_INDEX(s.y);
+        memcpy(&out[1], &column, sizeof column);
+        return;
+    }
     /* The sum belongs to the maximum as stored. */
     out[1] = (float)(reduce == 1 ? s.y * exp(x - out[0]) : s.y);
 }
 
-static void run_gemm(const pave_abi_gemm *g, void *const *buffers) {
-    const char *a = (const char *)buffers[0] + g->a_offset, *b = (const char *)buffers[1] + g->b_offset;
-    char *y = (char *)buffers[2] + g->y_offset, *p = (char *)buffers[3] + g->p_offset;
-    for (int64_t row = 0; row < g->m; row++) {
+static state get_state(const char *p, int64_t index, int reduce) {
+    const float *in = (const float *)p + 2 * index;
+    if (reduce != PAVE_REDUCE_ARGMAX) return (state){in[0], in[1]};
+    int32_t column;
+    memcpy(&column, &in[1], sizeof column);
+    return (state){in[0], PV_FROM_INDEX(column)};
+}
+
+/* ---- gemm ---- */
+
+/* One matrix product of a launch: a batch index, or a group with strides and sizes of its own. */
+typedef struct product {
+    int64_t m, n, k, states; /* states: the number of its first row */
+    pave_abi_view a, b, y;
+    point at;
+    int64_t row_base;
+} product;
+
+static double dot(const pave__row *row, const product *q, void *const *buffers, int64_t i, int64_t j) {
+    point pa = q->at, pb = q->at;
+    double sum = 0;
+    pa.row = i, pb.row = j;
+    for (int64_t k = 0; k < q->k; k++) {
+        pa.col = pb.col = k;
+        sum += get(buffers[0], &q->a, row->a_type, &pa) * get(buffers[1], &q->b, row->b_type, &pb);
+    }
+    return sum;
+}
+
+static void run_product(const pave__row *row, const pave_abi_gemm *g, const product *q,
+                        void *const *buffers) {
+    char *p = (char *)buffers[3] + g->p_offset;
+    for (int64_t i = 0; i < q->m; i++) {
         state s = pave_state_begin(g->reduce);
-        for (int64_t col = 0; col < g->n; col++) {
-            double v = dot((const float *)a + row * g->lda, (const float *)b + col * g->ldb, g->k);
-            v = chain(g->links, g->link_count, buffers + 4, v, row, col);
-            if (!g->reduce) {
-                store(y, g->y_type, row * g->ldy + col, v);
-                continue;
-            }
-            s = pave_state_fold(g->reduce, s, v);
-            if (col % SLICE != SLICE - 1 && col != g->n - 1) continue;
-            put_state(p, row * g->slots + col / SLICE, g->reduce, s);
+        for (int64_t j = 0; j < q->n; j++) {
+            point at = q->at, out = q->at;
+            at.row = q->row_base + i, at.col = j;
+            out.row = i, out.col = j;
+            double v = chain(g->links, g->link_count, buffers + 5, dot(row, q, buffers, i, j), &at);
+            if (g->y_type) put(buffers[2], &q->y, g->y_type, &out, v);
+            if (!g->reduce) continue;
+            s = pave_state_fold(g->reduce, s, v, (int)j);
+            if (j % row->slice != row->slice - 1 && j != q->n - 1) continue;
+            put_state(p, (q->states + i) * g->slots + j / row->slice, g->reduce, s);
             s = pave_state_begin(g->reduce);
         }
     }
 }
 
-static void finish_row(const pave_abi_reduce *r, void *const *buffers, int64_t row, state s) {
+static void run_group(const pave__row *row, const pave_abi_gemm *g, int64_t index, void *const *buffers) {
+    const pave_abi_group *t = (const pave_abi_group *)((const char *)buffers[4] + g->g_offset) + index;
+    product q = {.m = t->m, .n = t->n, .k = t->k, .states = t->row_base, .row_base = t->row_base};
+    q.a = (pave_abi_view){g->a.offset + t->a_offset, t->a_row, t->a_col, {0}};
+    q.b = (pave_abi_view){g->b.offset + t->b_offset, t->b_row, t->b_col, {0}};
+    q.y = (pave_abi_view){g->y.offset + t->y_offset, t->y_row, 1, {0}};
+    q.at.batch[0] = index;
+    run_product(row, g, &q, buffers);
+}
+
+static void run_gemm(const pave__row *row, const pave_abi_gemm *g, void *const *buffers) {
+    for (int64_t i = 0; i < g->group_count; i++) run_group(row, g, i, buffers);
+    if (g->group_count) return;
+    product q = {.m = g->m, .n = g->n, .k = g->k, .a = g->a, .b = g->b, .y = g->y};
+    do {
+        q.states = batch_index(g->batch, q.at.batch) * g->m;
+        run_product(row, g, &q, buffers);
+    } while (next_batch(g->batch, q.at.batch));
+}
+
+/* ---- rows ---- */
+
+static void finish_row(const pave_abi_rows *r, void *const *buffers, const point *at, state s) {
+    if (r->reduce == PAVE_REDUCE_ARGMAX) {
+        put(buffers[1], &r->y, PAVE_T_I32, at, s.y);
+        return;
+    }
     double v = pave_state_finish(r->reduce, s, (double)r->cols);
-    v = chain(r->links, r->link_count, buffers + 2, v, row, 0);
-    store((char *)buffers[1] + r->y_offset, r->y_type, row * r->y_stride, v);
+    put(buffers[1], &r->y, r->y_type, at, chain(r->links, r->link_count, buffers + 2, v, at));
 }
 
-static void run_reduce(const pave_abi_reduce *r, void *const *buffers) {
-    const char *x = (const char *)buffers[0] + r->x_offset;
-    for (int64_t row = 0; row < r->rows; row++) {
-        state s = pave_state_begin(r->reduce);
-        for (int64_t col = 0; col < r->cols; col++)
-            s = pave_state_fold(r->reduce, s, load(x, r->x_type, row * r->ldx + col));
-        finish_row(r, buffers, row, s);
+static state fold_row(const pave_abi_rows *r, int reduce, const void *x, point at, int64_t first,
+                      int64_t last) {
+    state s = pave_state_begin(reduce);
+    for (at.col = first; at.col < last; at.col++)
+        s = pave_state_fold(reduce, s, get(x, &r->x, r->x_type, &at), (int)at.col);
+    return s;
+}
+
+static void reduce_row(const pave_abi_rows *r, void *const *buffers, const point *at) {
+    int64_t index = batch_index(r->batch, at->batch) * r->rows + at->row;
+    for (int64_t slot = 0; slot < r->slots; slot++) {
+        int64_t first = slot * r->slice, last = first + r->slice;
+        state s = fold_row(r, r->reduce, buffers[0], *at, first, last < r->cols ? last : r->cols);
+        put_state((char *)buffers[1] + r->y.offset, index * r->slots + slot, r->reduce, s);
+    }
+    if (!r->slots) finish_row(r, buffers, at, fold_row(r, r->reduce, buffers[0], *at, 0, r->cols));
+}
+
+static void join_row(const pave_abi_rows *r, void *const *buffers, const point *at) {
+    int64_t index = batch_index(r->batch, at->batch) * r->rows + at->row;
+    state s = pave_state_begin(r->reduce);
+    for (int64_t slot = 0; slot < r->slots; slot++)
+        s = pave_state_merge(
+            r->reduce, s,
+            get_state((const char *)buffers[0] + r->x.offset, index * r->slots + slot, r->reduce));
+    finish_row(r, buffers, at, s);
+}
+
+/* What normalizing takes from every value, and what it divides by; softmax: its maximum and sum. */
+static state scale_of(const pave_abi_rows *r, const void *x, const point *at) {
+    if (r->reduce != PAVE_REDUCE_NORMALIZE) return fold_row(r, PAVE_REDUCE_LOGSUMEXP, x, *at, 0, r->cols);
+    state s = {fold_row(r, PAVE_REDUCE_SUM, x, *at, 0, r->cols).x / (double)r->cols, 0};
+    point p = *at;
+    for (p.col = 0; p.col < r->cols; p.col++) s.y += pow(get(x, &r->x, r->x_type, &p) - s.x, 2);
+    s.y = sqrt(s.y / (double)r->cols + (double)r->epsilon);
+    return s;
+}
+
+static double normalized(int reduce, double v, state s) {
+    if (reduce == PAVE_REDUCE_NORMALIZE) return (v - s.x) / s.y;
+    double lse = s.x + log(s.y);
+    if (!isfinite(lse)) return PV_NAN;
+    return reduce == PAVE_REDUCE_SOFTMAX ? exp(v - s.x) / s.y : v - lse;
+}
+
+static void normalize_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
+    point at = *row;
+    state s = scale_of(r, buffers[0], row);
+    for (at.col = 0; at.col < r->cols; at.col++) {
+        double v = normalized(r->reduce, get(buffers[0], &r->x, r->x_type, &at), s);
+        put(buffers[1], &r->y, r->y_type, &at, chain(r->links, r->link_count, buffers + 2, v, &at));
     }
 }
 
-static void run_join(const pave_abi_reduce *r, void *const *buffers) {
-    const float *x = (const float *)((const char *)buffers[0] + r->x_offset);
-    for (int64_t row = 0; row < r->rows; row++) {
-        state s = pave_state_begin(r->reduce);
-        for (int64_t slot = 0; slot < r->ldx; slot++) {
-            const float *t = x + 2 * (row * r->ldx + slot);
-            s = pave_state_merge(r->reduce, s, (state){t[0], t[1]});
-        }
-        finish_row(r, buffers, row, s);
+static void map_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
+    point at = *row;
+    for (at.col = 0; at.col < r->width; at.col++) {
+        double v = 0;
+        if (at.col < r->cols)
+            v = chain(r->links, r->link_count, buffers + 2, get(buffers[0], &r->x, r->x_type, &at), &at);
+        put(buffers[1], &r->y, r->y_type, &at, v);
     }
 }
 
-static void run_pack(const pave_abi_pack *p, void *const *buffers) {
-    const char *x = (const char *)buffers[0] + p->x_offset;
-    char *y = (char *)buffers[1] + p->y_offset;
-    for (int64_t row = 0; row < p->rows; row++)
-        for (int64_t col = 0; col < p->cols_out; col++)
-            store(y, p->y_type, row * p->ldy + col,
-                  col < p->cols ? load(x, p->x_type, row * p->ldx + col) : 0.0);
+static void run_rows(pave__family family, const pave_abi_rows *r, void *const *buffers) {
+    point at = {.row = 0};
+    do {
+        for (at.row = 0; at.row < r->rows; at.row++) switch (family) {
+            case PAVE__REDUCE: reduce_row(r, buffers, &at); break;
+            case PAVE__JOIN: join_row(r, buffers, &at); break;
+            case PAVE__NORMALIZE: normalize_row(r, buffers, &at); break;
+            default: map_row(r, buffers, &at);
+            }
+    } while (next_batch(r->batch, at.batch));
 }
 
-void host_run(pave__family family, const void *args, void *const *buffers) {
-    switch (family) {
-    case PAVE__GEMM: run_gemm(args, buffers); break;
-    case PAVE__REDUCE: run_reduce(args, buffers); break;
-    case PAVE__JOIN: run_join(args, buffers); break;
-    case PAVE__PACK: run_pack(args, buffers); break;
-    default: assert(!"a family the host runs");
-    }
+void host_run(const pave__row *row, const void *args, void *const *buffers) {
+    assert(row->family != PAVE__PEAK);
+    if (row->family == PAVE__GEMM)
+        run_gemm(row, args, buffers);
+    else
+        run_rows(row->family, args, buffers);
 }

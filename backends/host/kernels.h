@@ -6,8 +6,8 @@
 
 #include "kernels/rows.h"
 
-/* Runs one launch of `family`: args is the family's launch struct, buffers its allocations in the ABI's
- * order. */
-void host_run(pave__family family, const void *args, void *const *buffers);
+/* Runs one launch of a row, whose operand types and slice it takes: args is the family's launch struct, buffers its
+ * allocations in the ABI's order. */
+void host_run(const pave__row *row, const void *args, void *const *buffers);
 
 #endif

@@ -50,6 +50,7 @@
     X(clFinish)                     \
     X(clWaitForEvents)              \
     X(clGetEventInfo)               \
+    X(clSetEventCallback)           \
     X(clGetEventProfilingInfo)      \
     X(clReleaseEvent)
 

@@ -178,6 +178,34 @@ static pave_status write_memory(void *queue, void *memory, uint64_t offset, cons
     return cl_enqueued(q, code, event, "writing a buffer");
 }
 
+static void CL_CALLBACK drop_copy(cl_event event, cl_int status, void *copy) {
+    (void)event, (void)status;
+    free(copy);
+}
+
+/* A write that does not block reads its source until it is done, so that it gets a copy, which its event lets go. */
+static pave_status upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes) {
+    cl_queue *q = queue;
+    cl_event event = NULL;
+    void *copy = malloc(bytes);
+    if (!copy)
+        return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for an upload of %" PRIu64 " bytes", bytes);
+    memcpy(copy, source, bytes);
+    cl_int code = cl_driver.clEnqueueWriteBuffer(q->queue, mem_of(memory), CL_FALSE, offset, bytes, copy, 0,
+                                                 NULL, &event);
+    if (code != CL_SUCCESS) {
+        free(copy);
+        return cl_check(code, "uploading to a buffer");
+    }
+    if (cl_driver.clSetEventCallback(event, CL_COMPLETE, drop_copy, copy) != CL_SUCCESS) {
+        cl_driver.clWaitForEvents(1, &event);
+        free(copy);
+    }
+    if (q->span) return cl_enqueued(q, CL_SUCCESS, event, "uploading to a buffer");
+    cl_driver.clReleaseEvent(event);
+    return PAVE_OK;
+}
+
 static pave_status read_memory(void *queue, void *memory, uint64_t offset, void *target, uint64_t bytes,
                                int blocking) {
     cl_queue *q = queue;
@@ -290,6 +318,7 @@ const pave__backend cl_backend = {
     .queue_close = queue_close,
     .queue_finish = queue_finish,
     .write = write_memory,
+    .upload = upload,
     .read = read_memory,
     .fill = fill_memory,
     .copy = copy_memory,

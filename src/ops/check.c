@@ -145,10 +145,6 @@ bool pave__broadcast(const pave_tensor *t, int rank, const int64_t *shape, int64
     return true;
 }
 
-bool pave__is_wide(pave_reduction reduction) {
-    return reduction >= PAVE_REDUCE_SOFTMAX;
-}
-
 pave_status pave__check_words(pave_reduction reduction, pave_precision precision) {
     if ((int)reduction < 0 || (int)reduction > PAVE__REDUCE_LAST)
         return pave__fail(PAVE_E_INVALID, "reduction: %d is no reduction", (int)reduction);

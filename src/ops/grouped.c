@@ -197,12 +197,13 @@ static bool is_empty(const pave_grouped_params *p, size_t g) {
     return a_rows(p, g) == 0 || (b_rows(p, g) == 0 && !p->epilogue.reduction);
 }
 
-/* Whether group g goes on with the run that `first` began: the same buffers, and where rows are reduced, one stride for
- * all their values. */
+/* Whether group g goes on with the run that `first` began: the same buffers, and where rows are reduced, one width for all
+ * rows and one stride for all their values. */
 static bool continues(const lowering *s, size_t first, size_t g, int64_t rows) {
     const pave_group *a = &s->params->groups[first], *b = &s->params->groups[g];
     if (a->a.buffer != b->a.buffer || a->b.buffer != b->b.buffer || a->y.buffer != b->y.buffer) return false;
     if (!s->params->epilogue.reduction) return true;
+    if (b_rows(s->params, first) != b_rows(s->params, g)) return false;
     int64_t stride = a->y.strides[0];
     uint64_t next = a->y.offset + (uint64_t)(rows * stride) * pave_dtype_bytes(a->y.type);
     return b->y.offset == next && (b->y.shape[0] == 1 || b->y.strides[0] == stride);

@@ -38,7 +38,6 @@ pave_status pave__check_words(pave_reduction reduction, pave_precision precision
 pave_status pave__check_params(const void *params, size_t size, size_t known);
 pave_status pave__check_queue(const pave_queue *queue, const pave_sync *sync);
 pave_status pave__check_plan_out(const pave_context *context, pave_plan **plan);
-bool pave__is_wide(pave_reduction reduction);
 
 /* ---- spaces (space.c) ---- */
 

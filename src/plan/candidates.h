@@ -112,7 +112,6 @@ bool pave__add_rows(const pave__planning *p, pave__family family, const pave__st
 /* ---- closing.c: what becomes of the last layer's values */
 
 bool pave__has_states(int reduction);
-bool pave__is_wide(int reduction);
 /* Says where the gemm of the last layer stores what, and adds what follows it. */
 pave__refusal pave__close(const pave__planning *p, const pave__problem *problem, pave__step *gemm,
                           pave__bundle *bundle);

@@ -168,6 +168,9 @@ pave_status pave__plan_make(const pave_device_info *device, pave__backend_id bac
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan);
 
+/* Whether a reduction gives as many values as it takes. */
+bool pave__is_wide(int reduction);
+
 /* One sentence without a full stop, that begins with the row's name; returns snprintf's length. */
 int pave__refusal_text(const pave__refusal *refusal, char *text, size_t capacity);
 

@@ -99,7 +99,7 @@ static pave_status compute(cycle *c) {
                            .x = linear.x,
                            .layers = layers,
                            .layer_count = 2,
-                           .reduction = PAVE_REDUCE_LOGSUMEXP,
+                           .epilogue.reduction = PAVE_REDUCE_LOGSUMEXP,
                            .y = pave_tensor_1d(c->y, PAVE_F32, M)};
     TRY(pave_mlp(c->timed, &mlp, &(pave_sync){.event = &c->done}));
     pave_status asked = pave_event_query(c->done);

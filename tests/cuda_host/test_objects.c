@@ -206,7 +206,7 @@ static void destroy_in_order(int order, const float *ones) {
                            .x = w,
                            .layers = layers,
                            .layer_count = 2,
-                           .reduction = PAVE_REDUCE_SUM,
+                           .epilogue.reduction = PAVE_REDUCE_SUM,
                            .y = pave_tensor_1d(y, PAVE_F32, 8)};
     TEST_OK(pave_mlp(queue, &mlp, &(pave_sync){.event = &event}));
     int left[OBJECTS] = {0, 1, 2, 3, 4, 5};

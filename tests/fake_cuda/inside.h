@@ -70,8 +70,7 @@ typedef struct fake_launch {
     const pave__row *row;
     union {
         pave_abi_gemm gemm;
-        pave_abi_reduce reduce;
-        pave_abi_pack pack;
+        pave_abi_rows rows;
         pave_abi_peak peak;
     } args;
     CUdeviceptr buffers[PAVE_GEMM_BUFFERS];
@@ -86,6 +85,7 @@ typedef struct fake_op {
     enum { FAKE_COPY, FAKE_SET, FAKE_LAUNCH, FAKE_RECORD, FAKE_WAIT } kind;
     void *target;
     const void *source;
+    void *staged;   /* COPY from the host: the driver's own copy, which is the source */
     uint64_t count; /* bytes; SET: elements */
     unsigned value, size;
     CUevent event;   /* RECORD */

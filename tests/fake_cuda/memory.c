@@ -153,7 +153,14 @@ static CUresult submit_copy(CUstream stream, const char *who, void *target, cons
         (to_device && !fake_find((uintptr_t)target, bytes)))
         return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: %zu bytes leave their memory", who, bytes);
     fake_op op = {.kind = FAKE_COPY, .target = target, .source = source, .count = bytes};
-    return fake_submit(stream, who, &op);
+    if (!from_device) { /* pageable memory is staged before the call returns */
+        op.staged = malloc(bytes);
+        if (!op.staged) return CUDA_ERROR_UNKNOWN;
+        memcpy(op.staged, source, bytes);
+    }
+    CUresult result = fake_submit(stream, who, &op);
+    if (result) free(op.staged);
+    return result;
 }
 
 static void *pointer_of(CUdeviceptr at) {

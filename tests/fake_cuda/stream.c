@@ -70,7 +70,7 @@ static double now_ns(void) {
 static void perform(fake_op *op) {
     double begin = now_ns();
     switch (op->kind) {
-    case FAKE_COPY: memmove(op->target, op->source, op->count); break;
+    case FAKE_COPY: memmove(op->target, op->staged ? op->staged : op->source, op->count); break;
     case FAKE_SET: set_memory(op); break;
     case FAKE_LAUNCH: fake_execute(&op->launch); break;
     case FAKE_WAIT: run_until(op->awaits); return;
@@ -88,6 +88,7 @@ static void step(CUstream stream) {
     perform(op);
     stream->first = op->next;
     if (!stream->first) stream->last = NULL;
+    free(op->staged);
     free(op);
 }
 

@@ -45,7 +45,7 @@ static void make(chain *s, const test_device *on, int count, pave_dtype type, pa
                                   .x = s->x.tensor,
                                   .layers = s->layers,
                                   .layer_count = (size_t)count,
-                                  .reduction = reduction,
+                                  .epilogue.reduction = reduction,
                                   .y = s->y.tensor,
                                   .precision = precision};
     if (reduction) s->params.y.rank = 1;
@@ -84,8 +84,8 @@ static void judge(const test_device *on, const chain *s, const test_class *how, 
     assert_non_null(out);
     for (int64_t i = 0; i < s->x.rows; i++) {
         test_chain_row(&s->x, s->reference, p->layer_count, i, how, out);
-        if (p->reduction) out[0] = test_reduce_row(out, n, p->reduction);
-        for (int64_t j = 0; j < (p->reduction ? 1 : n); j++) {
+        if (p->epilogue.reduction) out[0] = test_reduce_row(out, n, p->epilogue.reduction);
+        for (int64_t j = 0; j < (p->epilogue.reduction ? 1 : n); j++) {
             test_value want = test_stored(out[j], s->y.type);
             double got = test_array_get(&s->y, i, j);
             if (test_within(got, want.value, want.alarm)) continue;
@@ -93,7 +93,7 @@ static void judge(const test_device *on, const chain *s, const test_class *how, 
                     "%s: %s, %zu layers of %s, precision %d, reduction %d, seed %" PRIu64 ": y[%" PRId64
                     ",%" PRId64 "] is %.9g where %.9g +- %.3g (alarm %.3g) is right\n",
                     on->info.selector, what, p->layer_count, pave_dtype_name(s->x.type), p->precision,
-                    p->reduction, test_seed(), i, j, got, want.value, want.bound, want.alarm);
+                    p->epilogue.reduction, test_seed(), i, j, got, want.value, want.bound, want.alarm);
             fail();
         }
     }
