@@ -99,6 +99,12 @@
     ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, NULL)
+#define MAP_SCALE_CUDA(NAME, COLS, THREADS)                                               \
+    {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
+     .path = PAVE_PATH_FMA, .precision = PAVE_HIGH, .layout = PAVE__LAYOUT_ROWS,          \
+     .b_type = PAVE_T_F16S,                                                               \
+     .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
+     .registers = 72, .efficiency = 0.8},
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
@@ -133,6 +139,7 @@ static const pave__row rows[] = {
     PAVE_JOIN_CUDA_ROWS(JOIN_CUDA)
     PAVE_JOIN_CL_ROWS(JOIN_CL)
     PAVE_MAP_CUDA_ROWS(MAP_CUDA)
+    PAVE_MAP_SCALE_CUDA_ROWS(MAP_SCALE_CUDA)
     PAVE_MAP_CL_ROWS(MAP_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)

@@ -33,7 +33,7 @@ typedef struct pave__row {
     int kind;          /* pave_device_kind it is shaped for; 0: any */
     int path;          /* pave_path */
     int precision;     /* the strongest pave_precision it keeps, for operands of in_type */
-    int a_type, b_type; /* PAVE_T_* its operands must have in memory; 0: any public type */
+    int a_type, b_type; /* PAVE_T_* its operands must have in memory; 0: any public type; map: b_type is y's */
     int layout;         /* pave__layout */
     int bm, bn, bk;    /* tile of a block; reduce, normalize, join: rows a block; map: rows and columns a block */
     int wm, wn;        /* tile of a warp, or of a work-item */

@@ -4,6 +4,7 @@
 #include "src/ops/ops.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,18 @@ static int fill_links(const run *r, const pave__step *step, pave_abi_link *links
     return count;
 }
 
+/* Stored times a power of two: one link more, for which the planner has made sure of room. */
+static int add_exponent(const pave__ref *out, pave_abi_link *links, int count) {
+    if (!out->place || out->exponent == 0) return count;
+    links[count] = (pave_abi_link){.op = PAVE_LINK_MUL, .a = ldexpf(1, out->exponent)};
+    return count + 1;
+}
+
+/* Where the scales of a packed operand begin, 0 where it has none. */
+static int64_t scales_at(const pave__ref *ref, const int64_t *batch, int64_t rows, int64_t offset) {
+    return ref->type == PAVE_T_F16S ? offset + pave__packed_bytes(ref, batch, rows) : 0;
+}
+
 /* Types that differ only in what was rounded before read alike. */
 static int32_t load_type(int type) {
     return type == PAVE_T_TF32 ? PAVE_T_F32 : type;
@@ -96,6 +109,9 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     a->y = view_of(&step->out, p[2]);
     a->p_offset = p[3].offset;
     a->slots = step->slots;
+    a->a_scale = scales_at(&step->in0, step->batch, step->m, p[0].offset);
+    a->b_scale = scales_at(&step->in1, step->batch, step->n, p[1].offset);
+    a->scale = ldexpf(1, -step->in0.exponent);
     a->y_type = step->out.place ? step->out.type : PAVE_T_NONE;
     a->reduce = reduces ? step->reduction : PAVE_REDUCE_NONE;
     a->group_m = step->group_m;
@@ -104,6 +120,7 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     for (int i = 0; i < 4; i++) out->buffers[i] = p[i].memory;
     out->buffers[4] = step->groups ? r->queue->workspace : NULL;
     a->link_count = fill_links(r, step, a->links, out->buffers + 5);
+    a->link_count = add_exponent(&step->out, a->links, a->link_count);
     out->bytes = sizeof *a;
     out->buffer_count = PAVE_GEMM_BUFFERS;
 }
@@ -119,6 +136,7 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     a->x = view_of(&step->in0, p[0]);
     a->y = split ? view_of(&step->partial, p[3]) : view_of(&step->out, p[2]);
     a->slots = split || family == PAVE__JOIN ? step->slots : 0;
+    if (family == PAVE__MAP) a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
     a->slice = step->slice;
     a->epsilon = r->job->epsilon;
     a->x_type = load_type(step->in0.type);

@@ -29,6 +29,13 @@ static int64_t place(const pave_abi_view *v, const point *p) {
     return at;
 }
 
+/* A row's number among all of a packed operand's, which is its scale's. */
+static int64_t packed_row(const pave_abi_view *v, const point *p) {
+    int64_t at = 0;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) at += p->batch[d] * v->batch[d];
+    return at / v->row + p->row;
+}
+
 static double get(const void *base, const pave_abi_view *v, int type, const point *p) {
     return load((const char *)base + v->offset, type, place(v, p));
 }
@@ -97,6 +104,17 @@ static double dot(const pave__row *row, const product *q, void *const *buffers, 
     return sum;
 }
 
+/* What the sum of products of rows i and j is to be multiplied by. */
+static double scale_of_rows(const pave_abi_gemm *g, const product *q, void *const *buffers, int64_t i,
+                            int64_t j) {
+    double scale = (double)g->scale;
+    point pa = q->at, pb = q->at;
+    pa.row = i, pb.row = j;
+    if (g->a_scale) scale = load((const char *)buffers[0] + g->a_scale, PAVE_T_F32, packed_row(&q->a, &pa));
+    if (g->b_scale) scale *= load((const char *)buffers[1] + g->b_scale, PAVE_T_F32, packed_row(&q->b, &pb));
+    return scale;
+}
+
 static void run_product(const pave__row *row, const pave_abi_gemm *g, const product *q,
                         void *const *buffers) {
     char *p = (char *)buffers[3] + g->p_offset;
@@ -106,7 +124,8 @@ static void run_product(const pave__row *row, const pave_abi_gemm *g, const prod
             point at = q->at, out = q->at;
             at.row = q->row_base + i, at.col = j;
             out.row = i, out.col = j;
-            double v = chain(g->links, g->link_count, buffers + 5, dot(row, q, buffers, i, j), &at);
+            double sum = dot(row, q, buffers, i, j) * scale_of_rows(g, q, buffers, i, j);
+            double v = chain(g->links, g->link_count, buffers + 5, sum, &at);
             if (g->y_type) put(buffers[2], &q->y, g->y_type, &out, v);
             if (!g->reduce) continue;
             s = pave_state_fold(g->reduce, s, v, (int)j);
@@ -212,6 +231,29 @@ static void map_row(const pave_abi_rows *r, void *const *buffers, const point *r
     }
 }
 
+/* Exponent of the power of two that brings the largest finite value of a row to [2^14, 2^15). */
+static int scale_exponent(const pave_abi_rows *r, const void *x, const point *row) {
+    point at = *row;
+    double largest = 0;
+    for (at.col = 0; at.col < r->cols; at.col++) {
+        double v = fabs(get(x, &r->x, r->x_type, &at));
+        if (isfinite(v) && v > largest) largest = v;
+    }
+    int exponent = 0;
+    frexp(largest, &exponent);
+    return largest == 0 ? 0 : exponent - 15 < FLT_MIN_EXP - 1 ? FLT_MIN_EXP - 1 : exponent - 15;
+}
+
+static void scale_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
+    point at = *row;
+    int exponent = scale_exponent(r, buffers[0], row);
+    for (at.col = 0; at.col < r->width; at.col++) {
+        double v = at.col < r->cols ? get(buffers[0], &r->x, r->x_type, &at) : 0;
+        put(buffers[1], &r->y, PAVE_T_F16, &at, ldexp(v, -exponent));
+    }
+    store((char *)buffers[1] + r->slots, PAVE_T_F32, packed_row(&r->y, row), ldexp(1, exponent));
+}
+
 static void run_rows(pave__family family, const pave_abi_rows *r, void *const *buffers) {
     point at = {.row = 0};
     do {
@@ -219,7 +261,7 @@ static void run_rows(pave__family family, const pave_abi_rows *r, void *const *b
             case PAVE__REDUCE: reduce_row(r, buffers, &at); break;
             case PAVE__JOIN: join_row(r, buffers, &at); break;
             case PAVE__NORMALIZE: normalize_row(r, buffers, &at); break;
-            default: map_row(r, buffers, &at);
+            default: (r->y_type == PAVE_T_F16S ? scale_row : map_row)(r, buffers, &at);
             }
     } while (next_batch(r->batch, at.batch));
 }

@@ -142,9 +142,35 @@ __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int coun
     }
 }
 
+/* v · a · b for powers of two a and b. Where their product is no normal number both are on the same side of 1, so that
+ * neither step alone overflows or underflows unless the result does. */
+__device__ __forceinline__ float scaled(float v, float a, float b) {
+    const float ab = a * b;
+    return ab >= FLT_MIN && ab <= FLT_MAX ? v * ab : v * a * b;
+}
+
+/* Sums of products of scaled rows as the values that they stand for. */
+template <int R>
+__device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                           const tile_job &job, patch<R, 4> &x) {
+    float b[4] = {1.0f, 1.0f, 1.0f, 1.0f};
+    if (job.b_scale != 0)
+        quad_load(static_cast<const char *>(buffers.b) + job.b_scale + x.col * 4, PAVE_T_F32, x.cols_valid,
+                  b);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        float a = args.scale;
+        if (job.a_scale != 0 && x.valid[r] > 0)
+            a = *reinterpret_cast<const float *>(static_cast<const char *>(buffers.a) + job.a_scale +
+                                                 x.row[r] * 4);
+#pragma unroll
+        for (int c = 0; c < 4; c++) x.v[r][c] = scaled(x.v[r][c], a, b[c]);
+    }
+}
+
 /* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
- * of one slice. y, where it is stored, gets all of them and p one state a row. The whole warp takes part. */
-template <int LANES, int R>
+ * of one slice. SCALED: operands may be F16S. y, where it is stored, gets all of them and p one state a row. The whole warp takes part. */
+template <int LANES, int R, bool SCALED = false>
 __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                                 const tensors &t, const tile_job &job, int64_t slice,
                                                 patch<R, 4> &x) {
@@ -154,6 +180,9 @@ __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
 #pragma unroll
     for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
+    if constexpr (SCALED) {
+        if (job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f) scale_rows<R>(args, buffers, job, x);
+    }
     chain_apply<R, 4>(args.links, args.link_count, t, x);
     if (args.y_type != PAVE_T_NONE) {
 #pragma unroll

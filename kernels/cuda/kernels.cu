@@ -4,6 +4,7 @@
 #include "kernels/gemm/gemm_mma.cu"
 #include "kernels/gemm/gemm_simt.cu"
 #include "kernels/map/map.cu"
+#include "kernels/map/scale.cu"
 #include "kernels/peak/peak.cu"
 #include "kernels/reduce/normalize.cu"
 #include "kernels/reduce/reduce.cu"

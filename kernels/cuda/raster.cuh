@@ -50,7 +50,8 @@ struct tile_job {
     int64_t p_index;         /* state of row 0, slot 0 */
     int64_t k, n;
     int64_t row, row_end, col;
-    int64_t next; /* the tile that this block takes after this one */
+    int64_t a_scale, b_scale; /* byte of row 0's scale in the product; 0: none */
+    int64_t next;             /* the tile that this block takes after this one */
     int batch[PAVE_BATCH_DIMS];
 };
 static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
@@ -123,6 +124,13 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
                 static_cast<int>(exist - first < most ? exist - first : most)};
     }
 
+    /* Where the scale of an operand's row 0 would be: matrices with scales lie one behind the other from `start` on, and
+     * `first` is the tile's row. */
+    __device__ static __forceinline__ int64_t scales(int64_t base, const tile_operand &of, int64_t start,
+                                                     int64_t first) {
+        return base == 0 ? 0 : base + ((of.offset - start) / of.row - first) * 4;
+    }
+
     /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
     __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const void *g, int64_t tile) {
         tile_job job;
@@ -149,6 +157,8 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.p_index = args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
+        job.a_scale = scales(args.a_scale, job.a, args.a.offset, job.row);
+        job.b_scale = scales(args.b_scale, job.b, args.b.offset, job.col);
         job.next = tile + block_count();
         return job;
     }

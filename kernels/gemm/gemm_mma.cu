@@ -236,7 +236,7 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
                 x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
                 x.row[r] = row0 + chunk * 16 + row;
             }
-            epilogue_finish<T::LANES, R>(args, buffers, t, job, col0 / T::WN, x);
+            epilogue_finish<T::LANES, R, T::IN == PAVE_T_F16>(args, buffers, t, job, col0 / T::WN, x);
         }
         __syncwarp();
     }

@@ -59,11 +59,17 @@ static bool is_named(const char *forced, const pave__row *row) {
     return 0;
 }
 
-/* Whether any row of `family`, of whatever backend, is forced. */
-static bool family_forced(const pave__planning *p, pave__family family) {
+/* Whether two rows do the same work: a map to F16S is no other map's. */
+static bool alike(const pave__row *a, const pave__row *b) {
+    if (a->family != b->family) return false;
+    return a->family != PAVE__MAP || (a->b_type == PAVE_T_F16S) == (b->b_type == PAVE_T_F16S);
+}
+
+/* Whether any row that does the work of `row`, of whatever backend, is forced. */
+static bool work_forced(const pave__planning *p, const pave__row *row) {
     if (!p->forced) return 0;
     for (size_t i = 0; i < p->row_count; i++)
-        if (p->rows[i].family == family && is_named(p->forced, &p->rows[i])) return 1;
+        if (alike(&p->rows[i], row) && is_named(p->forced, &p->rows[i])) return 1;
     return 0;
 }
 
@@ -91,7 +97,7 @@ bool pave__concerns(const pave__planning *p, const pave__row *row) {
 
 pave__refusal pave__judge_row(const pave__planning *p, const pave__row *row, int32_t layer) {
     pave__refusal no = {row, layer, PAVE__WHY_FORCED, 0, 0};
-    if (family_forced(p, row->family) && !is_named(p->forced, row)) return no;
+    if (work_forced(p, row) && !is_named(p->forced, row)) return no;
     if (!pave__row_refused(p->device, p->backend, row, &no) && row->family == PAVE__GEMM &&
         pave__strength(row->precision) < pave__strength(p->precision))
         no.why = PAVE__WHY_PRECISION;

@@ -41,6 +41,7 @@ typedef struct pave__bundle {
 /* The form of a hidden layer's values: what their reader's row takes. */
 typedef struct pave__form {
     uint8_t type;
+    int8_t exponent; /* as a ref's */
     int64_t ld;
 } pave__form;
 
@@ -85,8 +86,9 @@ int64_t pave__width_into(const pave__problem *problem, int32_t layer);
 
 /* ---- operands.c: types, forms and places of operands */
 
-/* Type of a hidden activation that `row` reads as A under the promise; PAVE_T_NONE where there is none. */
-int pave__hidden_type(const pave__row *row, int precision);
+/* The form of a hidden layer's values that `row` reads as A, or that it is packed from; type PAVE_T_NONE where the promise
+ * leaves none. */
+pave__form pave__hidden_form(const pave__problem *problem, int32_t layer, const pave__row *row);
 /* Row stride of a matrix of the planner's own: rows start on multiples of `align` bytes, and of 16. */
 int64_t pave__own_ld(int64_t width, int type, int align);
 /* A caller's operand as it lies. */
@@ -100,6 +102,9 @@ pave__ref pave__states_in(pave__bundle *bundle, pave__area area, int64_t states)
  * bundle gets. */
 pave__why pave__take(const pave__planning *p, const pave__problem *problem, const pave__row *row,
                      int32_t layer, bool is_b, pave__bundle *bundle, pave__ref *ref);
+/* The same of a hidden layer's values, which lie at `ref` in the row's form for them. */
+pave__why pave__take_hidden(const pave__planning *p, const pave__problem *problem, const pave__row *row,
+                            int32_t layer, pave__bundle *bundle, pave__ref *ref);
 
 /* ---- rows.c: launches that work on rows */
 

@@ -55,9 +55,10 @@ static json_t *problem_json(const pave__problem *q) {
 
 static json_t *ref_json(const pave__ref *ref) {
     if (ref->place == PAVE__AT_NONE) return json_null();
-    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:o}", "place", pave__place_name(ref->place), "offset",
-                     (json_int_t)ref->offset, "type", pave__type_name(ref->type), "row", (json_int_t)ref->row,
-                     "col", (json_int_t)ref->col, "batch", batch_json(ref->batch));
+    return json_pack("{s:s, s:I, s:s, s:i, s:I, s:I, s:o}", "place", pave__place_name(ref->place), "offset",
+                     (json_int_t)ref->offset, "type", pave__type_name(ref->type), "exponent",
+                     (int)ref->exponent, "row", (json_int_t)ref->row, "col", (json_int_t)ref->col, "batch",
+                     batch_json(ref->batch));
 }
 
 static json_t *prediction_json(const pave_device_info *device, const pave__step *s) {

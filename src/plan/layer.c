@@ -46,11 +46,13 @@ static pave__why place_operands(const pave__planning *p, const pave__work *work,
         pave__why why = pave__take(p, q, row, 0, false, b, &gemm->in0);
         if (why != PAVE__WHY_NONE) return why;
     } else {
-        in->type = (uint8_t)pave__hidden_type(row, p->precision);
+        *in = pave__hidden_form(q, work->index, row);
         if (!in->type) return PAVE__WHY_TYPE;
-        in->ld = pave__own_ld(gemm->k, in->type, row->align);
         pave__area area = (pave__area)(PAVE__OUT0 + (1 - (work->index & 1)));
         gemm->in0 = pave__in_area(b, area, q->batch, q->m, in->type, in->ld);
+        gemm->in0.exponent = in->exponent;
+        pave__why why = pave__take_hidden(p, q, row, work->index, b, &gemm->in0);
+        if (why != PAVE__WHY_NONE) return why;
     }
     return pave__take(p, q, row, work->index, true, b, &gemm->in1);
 }
@@ -102,6 +104,8 @@ pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work,
     } else {
         pave__area area = (pave__area)(PAVE__OUT0 + (work->index & 1));
         gemm.out = pave__in_area(b, area, q->batch, q->m, work->out.type, work->out.ld);
+        gemm.out.exponent = work->out.exponent;
+        if (work->out.exponent) gemm.link_mask |= UINT32_C(1) << PAVE_LINK_MUL;
     }
     no = check_areas(p, b, no);
     if (no.why != PAVE__WHY_NONE) return no;

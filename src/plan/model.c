@@ -33,6 +33,7 @@ int pave__type_bytes(int type) {
     case PAVE_T_I32:
     case PAVE_T_TF32: return 4;
     case PAVE_T_F16:
+    case PAVE_T_F16S:
     case PAVE_T_BF16: return 2;
     default: return 0;
     }

@@ -3,13 +3,14 @@
  * it and pads its rows. */
 #include "src/plan/candidates.h"
 
-/* Whether `from` in memory may become `to` under the promise. What is exact always may; float16 is never a
- * target, for its range. TF32 in memory is a float32 to whoever reads float32. */
+/* Whether `from` in memory may become `to` under the promise. What is exact always may; float16 is a target only with a scale
+ * for each row, for its range. TF32 in memory is a float32 to whoever reads float32. */
 static bool may_convert(int from, int to, int precision) {
     if (to == PAVE_T_NONE || from == to) return true;
     switch (to) {
     case PAVE_T_F32: return true;
     case PAVE_T_TF32: return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
+    case PAVE_T_F16S: return from == PAVE_T_F32 && pave__strength(precision) <= pave__strength(PAVE_HIGH);
     case PAVE_T_BF16: return pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
     default: return false;
     }
@@ -19,10 +20,35 @@ static bool same_in_memory(int type, int wanted) {
     return wanted == PAVE_T_NONE || type == wanted || (type == PAVE_T_TF32 && wanted == PAVE_T_F32);
 }
 
-int pave__hidden_type(const pave__row *row, int precision) {
-    if (row->a_type == PAVE_T_F32 && row->path == PAVE_PATH_TF32) return PAVE_T_TF32;
-    if (row->a_type == PAVE_T_NONE) return PAVE_T_F32;
-    return may_convert(PAVE_T_F32, row->a_type, precision) ? row->a_type : PAVE_T_NONE;
+/* The type that a row of type `row_type` reads an operand of type `from` in: one that multiplies in float16 takes float32 by
+ * its rows' scales. */
+static int wanted_type(const pave__row *row, int row_type, int from) {
+    bool scales = row->path == PAVE_PATH_F16 && row_type == PAVE_T_F16 && from == PAVE_T_F32;
+    return scales ? PAVE_T_F16S : row_type;
+}
+
+/* Whether a layer's values lie in [-1, 1], whatever goes into it; what stores them has a link to spare. */
+static bool is_bounded(const pave__player *layer) {
+    int last = layer->link_count ? layer->links[layer->link_count - 1].op : 0;
+    return layer->link_count < PAVE_ABI_LINKS && (last == PAVE_LINK_SIGMOID || last == PAVE_LINK_TANH);
+}
+
+pave__form pave__hidden_form(const pave__problem *q, int32_t layer, const pave__row *row) {
+    pave__form form = {.type = row->a_type};
+    int wanted = wanted_type(row, row->a_type, PAVE_T_F32);
+    if (row->a_type == PAVE_T_F32 && row->path == PAVE_PATH_TF32) {
+        form.type = PAVE_T_TF32;
+    } else if (row->a_type == PAVE_T_NONE) {
+        form.type = PAVE_T_F32;
+    } else if (!may_convert(PAVE_T_F32, wanted, q->precision)) {
+        return (pave__form){0};
+    } else if (wanted == PAVE_T_F16S) {
+        bool bounded = is_bounded(&q->layers[layer - 1]);
+        form.type = bounded ? PAVE_T_F16 : PAVE_T_F32;
+        form.exponent = bounded ? PAVE__BOUNDED_EXPONENT : 0;
+    }
+    form.ld = pave__own_ld(pave__width_into(q, layer), form.type, row->align);
+    return form;
 }
 
 int64_t pave__own_ld(int64_t width, int type, int align) {
@@ -35,6 +61,13 @@ pave__ref pave__as_it_lies(const pave__operand *operand, pave__place place) {
         .row = operand->row, .col = operand->col, .place = (uint8_t)place, .type = operand->type};
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) ref.batch[d] = operand->batch[d];
     return ref;
+}
+
+int64_t pave__packed_bytes(const pave__ref *ref, const int64_t batch[PAVE_BATCH_DIMS], int64_t m) {
+    int64_t rows = m;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++)
+        if (ref->batch[d]) rows = pave__times(rows, batch[d]);
+    return pave__times(pave__times(rows, ref->row), pave__type_bytes(ref->type));
 }
 
 static void reserve(pave__bundle *b, pave__area area, int64_t elems, int elem_bytes) {
@@ -53,6 +86,8 @@ pave__ref pave__in_area(pave__bundle *b, pave__area area, const int64_t batch[PA
         ref.batch[d] = matrix;
         matrix = pave__times(matrix, batch[d]);
     }
+    /* A row's scale takes no more than the 16 bytes that its elements take at least. */
+    if (type == PAVE_T_F16S) matrix = pave__times(pave__times(pave__batches(batch), rows), ld + 2);
     reserve(b, area, matrix, pave__type_bytes(type));
     return ref;
 }
@@ -70,6 +105,19 @@ static bool is_aligned(const pave__operand *o, int align) {
     return o->align >= (uint32_t)align && off == 0;
 }
 
+/* The map step that makes rows of `type` out of m × k at `ref`, which becomes where they are. */
+static pave__why pack(const pave__planning *p, const pave__row *row, pave__step step, int type,
+                      pave__area area, pave__bundle *b, pave__ref *ref) {
+    step.n = pave__own_ld(step.k, type, row->align);
+    step.in0 = *ref;
+    step.out = pave__in_area(b, area, step.batch, step.m, type, step.n);
+    pave__planning quiet = *p; /* why another map lost is not this layer's to tell */
+    quiet.plan = NULL;
+    if (!pave__add_rows(&quiet, PAVE__MAP, &step, b)) return PAVE__WHY_PACK;
+    *ref = step.out;
+    return PAVE__WHY_NONE;
+}
+
 static bool reads(const pave__row *row, const pave__operand *o, int wanted, int64_t k) {
     if (k == 0) return true; /* nothing is read, so nothing need be converted */
     if (!same_in_memory(o->type, wanted)) return false;
@@ -81,25 +129,30 @@ static bool reads(const pave__row *row, const pave__operand *o, int wanted, int6
 pave__why pave__take(const pave__planning *p, const pave__problem *q, const pave__row *row, int32_t layer,
                      bool is_b, pave__bundle *b, pave__ref *ref) {
     const pave__operand *o = is_b ? &q->layers[layer].w : &q->x;
-    int wanted = is_b ? row->b_type : row->a_type;
+    int wanted = wanted_type(row, is_b ? row->b_type : row->a_type, o->type);
     int64_t k = pave__width_into(q, layer);
     *ref = pave__as_it_lies(o, is_b ? PAVE__AT_W : PAVE__AT_X);
     if (k > 0 && !may_convert(o->type, wanted, p->precision)) return PAVE__WHY_TYPE;
     if (reads(row, o, wanted, k)) return PAVE__WHY_NONE;
     if (q->groups > 0) return PAVE__WHY_GROUPED;
     int type = wanted ? wanted : o->type;
-    int64_t ld = pave__own_ld(k, type, row->align);
     if (o->packed) {
+        int64_t ld = pave__own_ld(k, type, row->align);
         *ref = (pave__ref){.row = ld, .col = 1, .place = PAVE__AT_PACKED, .type = (uint8_t)type};
         return PAVE__WHY_NONE;
     }
-    pave__step step = {.layer = layer, .m = is_b ? q->layers[layer].n : q->m, .n = ld, .k = k, .in0 = *ref};
+    pave__step step = {.layer = layer, .m = is_b ? q->layers[layer].n : q->m, .k = k};
     /* What the batch repeats is packed once. */
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) step.batch[d] = o->batch[d] ? q->batch[d] : 1;
-    step.out = pave__in_area(b, is_b ? PAVE__PACK_B : PAVE__PACK_A, step.batch, step.m, type, ld);
-    pave__planning quiet = *p; /* why another map lost is not this layer's to tell */
-    quiet.plan = NULL;
-    if (!pave__add_rows(&quiet, PAVE__MAP, &step, b)) return PAVE__WHY_PACK;
-    *ref = step.out;
-    return PAVE__WHY_NONE;
+    return pack(p, row, step, type, is_b ? PAVE__PACK_B : PAVE__PACK_A, b, ref);
+}
+
+pave__why pave__take_hidden(const pave__planning *p, const pave__problem *q, const pave__row *row,
+                            int32_t layer, pave__bundle *b, pave__ref *ref) {
+    int64_t k = pave__width_into(q, layer);
+    int wanted = wanted_type(row, row->a_type, ref->type);
+    if (wanted != PAVE_T_F16S || k == 0) return PAVE__WHY_NONE;
+    pave__step step = {.layer = layer, .m = q->m, .k = k};
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) step.batch[d] = q->batch[d];
+    return pack(p, row, step, PAVE_T_F16S, PAVE__PACK_A, b, ref);
 }

@@ -31,7 +31,7 @@ static pave_status plan_chain(builder *b) {
     pave__form forms[PAVE_MAX_LAYERS] = {{0}};
     pave__bundle bundle;
     for (int32_t i = last_layer(b); i > 0; i--) {
-        forms[i - 1] = (pave__form){PAVE_T_F32, pave__own_ld(pave__width_into(q, i), PAVE_T_F32, 16)};
+        forms[i - 1] = (pave__form){PAVE_T_F32, 0, pave__own_ld(pave__width_into(q, i), PAVE_T_F32, 16)};
         if (q->layers[i].n == 0) continue;
         pave__work work = {q, i, forms[i]};
         pave__choice choice = pave__choose_gemm(&b->p, &work, false, &bundle);

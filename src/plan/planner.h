@@ -19,7 +19,8 @@ typedef struct pave__plink {
 typedef struct pave__operand {
     int64_t row, col;
     int64_t batch[PAVE_BATCH_DIMS];
-    uint32_t align; /* largest power of two (<= 256) dividing its base offset and, in bytes, every stride other than a
+    uint32_t
+        align; /* largest power of two (<= 256) dividing its base offset and, in bytes, every stride other than a
                        unit one */
     uint8_t type;   /* PAVE_T_* */
     uint8_t packed; /* it is a pave_weights: any form is made once and costs nothing here */
@@ -59,6 +60,9 @@ typedef struct pave__problem {
     pave__player layers[PAVE_MAX_LAYERS];
 } pave__problem;
 
+/* Values of at most 1 are stored as float16 times 2 to this: down to 2^-28 they keep all of its bits. */
+#define PAVE__BOUNDED_EXPONENT 14
+
 /* Where a step's operand lies. */
 typedef enum pave__place {
     PAVE__AT_NONE,
@@ -75,6 +79,7 @@ typedef struct pave__ref {
     int64_t row, col; /* strides in elements, over the step's space; states have none */
     int64_t batch[PAVE_BATCH_DIMS];
     uint8_t place, type;
+    int8_t exponent; /* what is stored is the value times this power of two */
 } pave__ref;
 
 typedef enum pave__bound {
@@ -167,6 +172,9 @@ typedef struct pave__plan_data {
 pave_status pave__plan_make(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan);
+
+/* Bytes of a packed m × ld matrix, one for each index of the dimensions that `ref` moves in, before its rows' scales. */
+int64_t pave__packed_bytes(const pave__ref *ref, const int64_t batch[PAVE_BATCH_DIMS], int64_t m);
 
 /* Whether a reduction gives as many values as it takes. */
 bool pave__is_wide(int reduction);

@@ -92,6 +92,7 @@ static void write_ref(pave__writer *w, const char *name, const pave__ref *ref, b
     pave__write(w, " %s=%s", name, pave__place_name(ref->place));
     if (ref->place == PAVE__AT_WORKSPACE) pave__write(w, "+%lld", (long long)ref->offset);
     pave__write(w, ":%s", pave__type_name(ref->type));
+    if (ref->exponent) pave__write(w, "*2^%d", ref->exponent);
     if (states) return;
     pave__write(w, "/%lld", (long long)ref->row);
     if (ref->col > 1) pave__write(w, ",%lld", (long long)ref->col);

@@ -158,7 +158,7 @@ FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigne
 }
 
 static int64_t type_bytes(int type) {
-    return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4;
+    return type == PAVE_T_F16 || type == PAVE_T_BF16 || type == PAVE_T_F16S ? 2 : 4;
 }
 
 /* A stretch of memory that a launch reads or writes: extents with their strides in elements. */
@@ -228,6 +228,18 @@ static int states_fit(const fake_launch *l, CUdeviceptr buffer, int64_t offset, 
     return fits(l, "states", buffer, offset, &w, 8, 1);
 }
 
+/* The scales of a packed operand: one for each row of all its matrices, behind them. */
+static int scales_fit(const fake_launch *l, CUdeviceptr buffer, const pave_abi_view *v, const int64_t *batch,
+                      int64_t rows, int64_t scales) {
+    int64_t last = rows - 1;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) last += (batch[d] - 1) * (v->batch[d] / v->row);
+    pave_abi_view all = {.offset = scales, .row = 1};
+    if (scales >= v->offset + (last + 1) * v->row * 2)
+        return view_fits(l, "scales", buffer, &all, (int64_t[]){1, 1, 1}, last + 1, 1, 4, 1);
+    fake_misuse(CUDA_SUCCESS, "%s: scales at %" PRId64 " lie among the elements", l->row->name, scales);
+    return 0;
+}
+
 static int group_fits(const fake_launch *l, const pave_abi_group *t) {
     const pave_abi_gemm *g = &l->args.gemm;
     pave_abi_view a = {g->a.offset + t->a_offset, t->a_row, t->a_col, {0}};
@@ -278,6 +290,12 @@ static int gemm_fits(const fake_launch *l) {
         fake_misuse(CUDA_SUCCESS, "%s: k is not contiguous", l->row->name);
         return 0;
     }
+    if (g->scale == 0 || ((g->a_scale || g->b_scale) && (g->group_count || l->row->path != PAVE_PATH_F16))) {
+        fake_misuse(CUDA_SUCCESS, "%s: operands with scales", l->row->name);
+        return 0;
+    }
+    if (g->a_scale && !scales_fit(l, b[0], &g->a, g->batch, g->m, g->a_scale)) return 0;
+    if (g->b_scale && !scales_fit(l, b[1], &g->b, g->batch, g->n, g->b_scale)) return 0;
     if (g->reduce && !states_fit(l, b[3], g->p_offset, g->batch, g->m, slots)) return 0;
     if (g->group_count) return groups_fit(l);
     return view_fits(l, "A", b[0], &g->a, g->batch, g->m, g->k, type_bytes(l->row->a_type), l->row->align) &&
@@ -295,6 +313,11 @@ static int rows_fit(const fake_launch *l) {
                 ? states_fit(l, b[0], r->x.offset, r->batch, r->rows, r->slots)
                 : view_fits(l, "X", b[0], &r->x, r->batch, r->rows, r->cols, type_bytes(r->x_type), 1);
     if (!x) return 0;
+    if ((l->row->b_type == PAVE_T_F16S) != (family == PAVE__MAP && r->y_type == PAVE_T_F16S)) {
+        fake_misuse(CUDA_SUCCESS, "%s: is not for type %d", l->row->name, (int)r->y_type);
+        return 0;
+    }
+    if (r->y_type == PAVE_T_F16S && !scales_fit(l, b[1], &r->y, r->batch, r->rows, r->slots)) return 0;
     if (family == PAVE__REDUCE && r->slots)
         return states_fit(l, b[1], r->y.offset, r->batch, r->rows, r->slots);
     return view_fits(l, "Y", b[1], &r->y, r->batch, r->rows, wide, type_bytes(r->y_type), 1) &&

@@ -32,7 +32,7 @@ static test_class class_of(const pave_kernel_info *row, pave_precision precision
     if (row) return test_class_of(row);
     if (precision == PAVE_HIGHEST) return (test_class){.unit = 0x1p-24};
     double rho = precision == PAVE_HIGH ? 0x1p-11 : 0x1p-8;
-    return (test_class){rho, precision == PAVE_HIGH ? 0 : rho, 0x1p-23, true};
+    return (test_class){rho, precision == PAVE_HIGH ? 0 : rho, 0x1p-39, 0x1p-23, true};
 }
 
 /* A matrix operand of the batch: its own leading dimensions, then rows × cols, stored the other way round if turned. */

@@ -71,6 +71,7 @@ static test_class class_of_plan(const test_device *on, const pave_plan *plan) {
             test_class how = test_class_of(&row);
             worst.rho_tf32 = fmax(worst.rho_tf32, how.rho_tf32);
             worst.rho_f16 = fmax(worst.rho_f16, how.rho_f16);
+            worst.floor = fmax(worst.floor, how.floor);
             worst.unit = fmax(worst.unit, how.unit);
             worst.truncates |= how.truncates;
         }

@@ -5,6 +5,8 @@
  * A dot product with operands rounded by rho and an accumulator of unit v:
  *   |err| <= [(1 + c)(1 + g) - 1] G,   G = sum |x w|,  c = rho_x + rho_w + rho_x rho_w,
  *   g = p v / (1 - p v),  p = K + 1 + partial sums.    Source: Higham 2002, section 3.1.
+ * An operand that has a scale for each row is off by phi of its row's largest value beside that, which adds
+ *   (1 + g) (1 + rho) (phi_x X sum |w| + phi_w W sum |x|) + (1 + g) K phi_x X phi_w W.
  * A link f with Lipschitz constant L turns (v, E) into L E + 2^-24 (rel (|f| + L E) + arg (|v| + E)), the
  * constants from the activations' table. Values stored on the way are rounded as operands are. */
 #include "tests/support/support.h"
@@ -23,7 +25,9 @@ test_class test_class_of(const pave_kernel_info *row) {
         how.unit = 0x1p-23;
         how.truncates = true;
     }
-    if (row->path == PAVE_PATH_TF32) how.rho_tf32 = 0x1p-11;
+    if (row->path == PAVE_PATH_TF32 || row->path == PAVE_PATH_F16) how.rho_tf32 = 0x1p-11;
+    if (row->path == PAVE_PATH_F16)
+        how.floor = 0x1p-39; /* half of half's last place, the largest being at 2^14 */
     if (row->in_type == PAVE_BF16) how.rho_tf32 = how.rho_f16 = 0x1p-8;
     return how;
 }
@@ -97,11 +101,33 @@ static double partials(int64_t k) {
     return (double)(k / 256 + 1);
 }
 
+/* How an operand's elements are rounded: relative, and absolute in units of the row's largest or, where that is not 0, of
+ * `least`. */
+typedef struct rounding {
+    double rho, floor, least;
+} rounding;
+
+static rounding rounding_of(const test_class *how, pave_dtype type) {
+    return (rounding){rho_of(how, type), type == PAVE_F32 ? how->floor : 0, 0};
+}
+
+/* What the absolute part of both operands' rounding adds to Σ x w. */
+static double floors(const test_value *x, rounding rx, const double *w, rounding rw, int64_t k) {
+    double x_most = rx.least, w_most = rw.least, x_sum = 0, w_sum = 0;
+    for (int64_t i = 0; i < k; i++) {
+        double a = fabs(x[i].value) + x[i].bound, b = fabs(w[i]);
+        if (isfinite(a)) x_sum += a, x_most = fmax(x_most, a);
+        if (isfinite(b)) w_sum += b, w_most = fmax(w_most, b);
+    }
+    double x_off = rx.floor * x_most, w_off = rw.floor * w_most;
+    return x_off * w_sum * (1 + rw.rho) + w_off * x_sum * (1 + rx.rho) + (double)k * x_off * w_off;
+}
+
 /* Σ x w with what its operands' own bounds and the accumulation add. */
-static test_value dot(const test_value *x, double rho_x, const double *w, double rho_w, int64_t k,
+static test_value dot(const test_value *x, rounding rx, const double *w, rounding rw, int64_t k,
                       const test_class *how) {
-    double c = rho_x + rho_w + rho_x * rho_w;
-    double s = 0, g = 0, e = 0, alarm = 0;
+    double c = rx.rho + rw.rho + rx.rho * rw.rho;
+    double s = 0, g = 0, e = floors(x, rx, w, rw, k), alarm = e;
     for (int64_t i = 0; i < k; i++) {
         s += x[i].value * w[i];
         g += (fabs(x[i].value) + x[i].bound) * fabs(w[i]);
@@ -110,8 +136,9 @@ static test_value dot(const test_value *x, double rho_x, const double *w, double
     }
     double p = (double)k + 1 + partials(k), gamma = p * how->unit / (1 - p * how->unit);
     double root = 4 * sqrt(p) * how->unit, eta = (double)k * ETA;
-    double full = ((1 + c) * (1 + gamma) - 1) * g + e + eta;
-    double bar = how->truncates ? full : fmin(full, ((1 + c) * (1 + root) - 1) * g + alarm + eta);
+    double full = ((1 + c) * (1 + gamma) - 1) * g + (1 + gamma) * e + eta;
+    double bar =
+        how->truncates ? full : fmin(full, ((1 + c) * (1 + root) - 1) * g + (1 + root) * alarm + eta);
     return (test_value){s, full, bar};
 }
 
@@ -120,7 +147,7 @@ test_value test_dot(const double *x, pave_dtype x_type, const double *w, pave_dt
     test_value *in = calloc((size_t)k + 1, sizeof *in);
     if (!in) abort();
     for (int64_t i = 0; i < k; i++) in[i].value = x[i];
-    test_value v = dot(in, rho_of(how, x_type), w, rho_of(how, w_type), k, how);
+    test_value v = dot(in, rounding_of(how, x_type), w, rounding_of(how, w_type), k, how);
     free(in);
     return v;
 }
@@ -136,13 +163,13 @@ void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_
     test_value *in = calloc((size_t)most + 1, sizeof *in), *mid = calloc((size_t)most + 1, sizeof *mid);
     if (!in || !mid) abort();
     for (int64_t i = 0; i < k; i++) in[i] = (test_value){test_array_get(x, row, i), 0, 0};
-    double rho_x = rho_of(how, x->type);
+    rounding rx = rounding_of(how, x->type);
     for (size_t l = 0; l < layer_count; l++) {
         const test_layer *layer = &layers[l];
         int64_t n = layer->w->rows;
         for (int64_t j = 0; j < n; j++) {
-            test_value v = dot(in, rho_x, layer->w->values + j * layer->w->cols, rho_of(how, layer->w->type),
-                               layer->w->cols, how);
+            test_value v = dot(in, rx, layer->w->values + j * layer->w->cols,
+                               rounding_of(how, layer->w->type), layer->w->cols, how);
             if (layer->bias) v = apply(v, PAVE_LINK_ADD, test_array_get(layer->bias, 0, j), 0, 0);
             for (size_t i = 0; i < layer->link_count; i++)
                 v = apply(v, layer->links[i].link.op, operand(&layer->links[i], row, j),
@@ -150,7 +177,8 @@ void test_chain_row(const test_array *x, const test_layer *layers, size_t layer_
             mid[j] = v;
         }
         for (int64_t j = 0; j < n; j++) in[j] = mid[j];
-        rho_x = how->rho_tf32; /* a float32 on its way to the next layer, or what that layer rounds it to */
+        /* A float32 on its way to the next layer, or what that layer rounds it to; what lies in [-1, 1] may be scaled for 1. */
+        rx = (rounding){how->rho_tf32, how->floor, 1};
     }
     for (int64_t j = 0; j < layers[layer_count - 1].w->rows; j++) out[j] = in[j];
     free(in);

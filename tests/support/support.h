@@ -113,7 +113,9 @@ bool test_next(int rank, const int64_t *shape, int64_t *index);
 typedef struct test_class {
     double rho_tf32; /* relative rounding of a float32 operand; 0: none */
     double rho_f16;  /* of a float16 operand (a bfloat16 path) */
-    double unit;     /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */
+    double
+        floor;   /* of a float32 operand, beside that: absolute, in units of its row's largest finite value */
+    double unit; /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */
     bool truncates;
 } test_class;
 test_class test_class_of(const pave_kernel_info *row);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A matrix as float16 with a power of two for each row (F16S): 11 significant bits for all that is not far below its row's
+ * largest, where float16 alone has no range. Rows of the table PAVE_MAP_SCALE_CUDA_ROWS.
+ *
+ * Work: a block a row, four consecutive columns a thread at a time. A row of up to COLS stays in registers between its maximum
+ * and its store; of a longer one the rest is read again. Alignment: none needed; four elements that lie on a multiple of
+ * their size move at once. Shared memory: a maximum a warp. */
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/space.cuh"
+#include "kernels/map/rows.h"
+
+namespace pave {
+
+/* The largest finite |v| as bits, which are ordered as their values are. */
+__device__ __forceinline__ uint32_t magnitude(const float (&v)[4], uint32_t largest) {
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+        const uint32_t bits = __float_as_uint(v[c]) & 0x7fffffffu;
+        largest = bits < 0x7f800000u && bits > largest ? bits : largest;
+    }
+    return largest;
+}
+
+template <int THREADS> __device__ __forceinline__ uint32_t block_largest(uint32_t largest) {
+    __shared__ uint32_t warps[THREADS / 32];
+    largest = __reduce_max_sync(0xffffffffu, largest);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = largest;
+    __syncthreads();
+#pragma unroll
+    for (int w = 0; w < THREADS / 32; w++) largest = warps[w] > largest ? warps[w] : largest;
+    __syncthreads();
+    return largest;
+}
+
+/* Biased exponent of the scale that brings `largest` to [2^14, 2^15). At 1, the least normal number, what is denormal as a
+ * float is a multiple of half's least number, so nothing is lost. */
+__device__ __forceinline__ int scale_exponent(uint32_t largest) {
+    if (largest == 0) return 127;
+    const int exponent = static_cast<int>(largest >> 23) - 14;
+    return exponent > 1 ? exponent : 1;
+}
+
+template <int COLS, int THREADS>
+__device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void *x, void *y) {
+    constexpr int KEPT = COLS / (4 * THREADS), STEP = 4 * THREADS;
+    static_assert(KEPT * 4 * THREADS == COLS && THREADS % 32 == 0, "four columns a thread at a time");
+    const int64_t units = unit_count(args, args.rows, 1);
+    const int64_t first = threadIdx.x * 4;
+#pragma unroll 1
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        const row_place place = unit_place(args, unit, args.rows, 1, 1);
+        const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
+        auto load = [&](int64_t col, float(&v)[4]) {
+            operand_load<4>(element_at(from, args.x_type, col * args.x.col), args.x_type, args.x.col,
+                            quad_count(args.cols - col), v);
+        };
+        float kept[KEPT][4];
+        uint32_t largest = 0;
+#pragma unroll
+        for (int i = 0; i < KEPT; i++) load(first + i * STEP, kept[i]);
+#pragma unroll
+        for (int i = 0; i < KEPT; i++) largest = magnitude(kept[i], largest);
+#pragma unroll 1
+        for (int64_t col = first + COLS; col < args.cols; col += STEP) {
+            float v[4];
+            load(col, v);
+            largest = magnitude(v, largest);
+        }
+        const int exponent = scale_exponent(block_largest<THREADS>(largest));
+        const float inverse = __uint_as_float(static_cast<uint32_t>(254 - exponent) << 23);
+        const int64_t row = batch_offset(args.y, place.batch) + place.row * args.y.row;
+        if (threadIdx.x == 0)
+            reinterpret_cast<uint32_t *>(static_cast<char *>(y) + args.slots)[row / args.y.row] =
+                static_cast<uint32_t>(exponent) << 23;
+        char *to = static_cast<char *>(y) + args.y.offset + row * 2;
+        auto store = [&](int64_t col, float(&v)[4]) {
+#pragma unroll
+            for (int c = 0; c < 4; c++) v[c] *= inverse;
+            quad_store(to + col * 2, PAVE_T_F16, quad_count(args.width - col), v);
+        };
+#pragma unroll
+        for (int i = 0; i < KEPT; i++) store(first + i * STEP, kept[i]);
+#pragma unroll 1
+        for (int64_t col = first + COLS; col < args.width; col += STEP) {
+            float v[4];
+            load(col, v);
+            store(col, v);
+        }
+    }
+}
+
+} // namespace pave
+
+#define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::map_scale<COLS, THREADS>(args, x, y);                                                        \
+    }
+PAVE_MAP_SCALE_CUDA_ROWS(PAVE_KERNEL)
+#undef PAVE_KERNEL
