@@ -66,7 +66,8 @@ static void check_form(const pave__ref *ref, const pave__row *row, int wanted, i
                        const pave__operand *given) {
     if (k == 0) return;
     int readable =
-        wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32);
+        wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32) ||
+        (wanted == PAVE_T_F16 && ref->type == PAVE_T_F16S && row->path == PAVE_PATH_F16);
     assert_true(readable);
     if (row->layout == PAVE__LAYOUT_ROWS) {
         assert_true(ref->col == 1 || k == 1);
@@ -85,12 +86,14 @@ static void check_form(const pave__ref *ref, const pave__row *row, int wanted, i
 
 /* Whether a value that was `from` may be read as `to` under the promise, counting what the path itself
  * rounds. */
-static void check_rounding(int from, int to, int path, int precision) {
+static void check_rounding(int from, const pave__ref *ref, int path, int precision) {
+    int to = ref->type;
     int rounds_tf32 = from == PAVE_T_F32 && (to == PAVE_T_TF32 || path == PAVE_PATH_TF32);
     int rounds_bf16 = to == PAVE_T_BF16 && from != PAVE_T_BF16;
     assert_false(rounds_tf32 && precision == PAVE_HIGHEST);
     assert_false(rounds_bf16 && precision != PAVE_MEDIUM);
-    assert_false(to == PAVE_T_F16 && from != PAVE_T_F16);
+    assert_false(to == PAVE_T_F16 && from != PAVE_T_F16 && ref->exponent == 0);
+    assert_false(to == PAVE_T_F16S && (from != PAVE_T_F32 || precision == PAVE_HIGHEST));
     assert_false(path != PAVE_PATH_FMA && precision == PAVE_HIGHEST);
 }
 
@@ -101,8 +104,8 @@ static void check_gemm(const pave__step *s, const pave__problem *q) {
     check_form(&s->in0, s->row, s->row->a_type, s->m, k, &q->x);
     check_form(&s->in1, s->row, s->row->b_type, s->n, k, &w->w);
     if (k > 0) {
-        check_rounding(s->layer ? PAVE_T_F32 : q->x.type, s->in0.type, s->row->path, q->precision);
-        check_rounding(w->w.type, s->in1.type, s->row->path, q->precision);
+        check_rounding(s->layer ? PAVE_T_F32 : q->x.type, &s->in0, s->row->path, q->precision);
+        check_rounding(w->w.type, &s->in1, s->row->path, q->precision);
     }
     assert_true((s->in1.place == PAVE__AT_PACKED) <= w->w.packed);
     assert_int_equal(s->links, w->link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);

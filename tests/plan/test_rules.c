@@ -71,11 +71,20 @@ static void test_promises(void **state) {
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_bf16")->why, PAVE__WHY_TYPE);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(plan.steps[plan.step_count - 1].row->path, PAVE_PATH_F16);
+    assert_int_equal(plan.steps[plan.step_count - 1].in0.type, PAVE_T_F16S);
+    assert_int_equal(plan.steps[plan.step_count - 1].in1.type, PAVE_T_F16S);
+    assert_string_equal(plan.steps[0].row->name, "pave_map_scale_any");
     c.precision = PAVE_MEDIUM;
     c.forced = "pave_gemm_mma_128x128x32_bf16";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    c.forced = "pave_gemm_mma_128x128x32_f16"; /* float32's range does not fit, whatever the promise */
+    c.forced = "pave_gemm_mma_128x128x32_f16";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    c.precision = PAVE_HIGHEST;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_PRECISION);
+    c.precision = PAVE_HIGH;
+    c.x_type = c.w_type = PAVE_T_BF16; /* whose range no row's scale brings into half's as it lies */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
     c.x_type = c.w_type = PAVE_T_F16;
@@ -91,8 +100,9 @@ static void test_hidden_types(void **state) {
         int precision, hidden;
     } wants[] = {{"pave_gemm_mma_128x128x16_tf32", PAVE_HIGH, PAVE_T_TF32},
                  {"pave_gemm_simt_128x128x8_f32", PAVE_HIGHEST, PAVE_T_F32},
+                 {"pave_gemm_mma_128x128x32_f16", PAVE_HIGH, PAVE_T_F16S},
                  {"pave_gemm_mma_128x128x32_bf16", PAVE_MEDIUM, PAVE_T_BF16}};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         plan_case c = square;
         c.widths[1] = 512;
         c.forced = wants[i].row;
@@ -101,6 +111,26 @@ static void test_hidden_types(void **state) {
         const pave__step *last = &plan.steps[plan.step_count - 1];
         assert_int_equal(last->in0.place, PAVE__AT_WORKSPACE);
         assert_int_equal(last->in0.type, wants[i].hidden);
+    }
+}
+
+/* What a bounded activation leaves is float16 with one power of two for all; anything else is packed by rows. */
+static void test_bounded(void **state) {
+    (void)state;
+    plan_case c = square;
+    c.widths[1] = 512;
+    c.forced = "pave_gemm_mma_128x128x32_f16";
+    static const struct {
+        int op, type, exponent;
+    } wants[] = {{PAVE_LINK_SIGMOID, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
+                 {PAVE_LINK_TANH, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
+                 {PAVE_LINK_RELU, PAVE_T_F16S, 0}};
+    for (int i = 0; i < 3; i++) {
+        c.activation = wants[i].op;
+        assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+        const pave__step *last = &plan.steps[plan.step_count - 1];
+        assert_int_equal(last->in0.type, wants[i].type);
+        assert_int_equal(last->in0.exponent, wants[i].exponent);
     }
 }
 
@@ -318,7 +348,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_for_device),
         cmocka_unit_test(test_promises),
-        cmocka_unit_test(test_hidden_types),
+        cmocka_unit_test(test_hidden_types), cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_forced),
         cmocka_unit_test(test_sizes),
