@@ -27,6 +27,14 @@ __device__ __forceinline__ void copy_async(uint32_t target, const void *source, 
                  : "memory");
 }
 
+/* Copies 16 bytes, past L1. */
+__device__ __forceinline__ void copy_async(uint32_t target, const void *source) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+                 :
+                 : "r"(target), "l"(source)
+                 : "memory");
+}
+
 __device__ __forceinline__ void copy_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

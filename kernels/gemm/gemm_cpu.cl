@@ -23,7 +23,9 @@
 #endif
 #define PV_NR (2 * PV_W)
 #define PV_FOLD 256
-#define PV_FEW 24 /* rows up to which dot products win */
+#define PV_FEW 24   /* rows up to which dot products win */
+#define PV_STREAM 4 /* rows up to which a B of contiguous columns is better read where it lies */
+#define PV_STREAM_COLS (8 * PV_W)
 #if PAVE_WM % PV_MR != 0 || PAVE_BM % PAVE_WM != 0 || PAVE_BN % PV_NR != 0
 #error gemm_cpu: the tile must be whole register tiles
 #endif
@@ -80,7 +82,8 @@ PV_INLINE void pv_turn(__local float *to, const int ld, float4 r0, float4 r1, fl
 
 /* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel.
  * Sixteen k at a time by the caller: a cache line of each row is used up before the next is asked for. */
-PV_INLINE void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0, int k1) {
+PV_INLINE void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0,
+                            int k1) {
     long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
     int k = k0;
     PV_ROLLED
@@ -155,7 +158,8 @@ PV_INLINE void pv_turn_a(__local float *to, __global const char *a, long row, lo
 }
 
 /* The whole tile's sums over k by panels. */
-PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local float *strip, const pv_job *job) {
+PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local float *strip,
+                            const pv_job *job) {
     for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
         int count = (int)min(job->k - k0, (long)PAVE_BK);
         __global const char *b = job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE);
@@ -176,6 +180,37 @@ PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local flo
                                  panels + n * PAVE_BK + k * PV_NR, min(count - k, PV_FOLD), k0 + k == 0);
         }
     }
+}
+
+/* PV_STREAM_COLS columns of one row of C, or what `count` of k adds to them, by rows of B that are contiguous. */
+PV_INLINE void pv_stream(__local float *c, __global const char *a, long a_col, __global const char *b,
+                         long b_col, int count, int first) {
+#define PV_EIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define PV_ZERO(i) PV_VT s##i = PV_C(0.0f);
+#define PV_FMA(i) s##i = fma(v, pv_load(b, PAVE_B_TYPE, k * b_col + i * PV_W), s##i);
+#define PV_KEEP(i) PV_VSTORE(first ? s##i : PV_VLOAD(i, c) + s##i, i, c);
+    PV_EIGHT(PV_ZERO)
+    PV_ROLLED
+    for (int k = 0; k < count; k++) {
+        const PV_VT v = PV_C(pv_load1(a, PAVE_A_TYPE, k * a_col));
+        PV_EIGHT(PV_FMA)
+    }
+    PV_EIGHT(PV_KEEP)
+#undef PV_EIGHT
+#undef PV_ZERO
+#undef PV_FMA
+#undef PV_KEEP
+}
+
+/* Few rows: B is read where it lies, from memory for the first of them. */
+PV_INLINE void pv_by_streams(__local float *c, const pv_job *job) {
+    for (long k = 0; k < job->k; k += PV_FOLD)
+        for (int n = 0; n < job->cols; n += PV_STREAM_COLS)
+            for (int r = 0; r < job->rows; r++)
+                pv_stream(c + r * PAVE_BN + n,
+                          job->a + (r * job->a_row + k * job->a_col) * PV_WIDTH(PAVE_A_TYPE), job->a_col,
+                          job->b + (n + k * job->b_col) * PV_WIDTH(PAVE_B_TYPE), job->b_col,
+                          (int)min(job->k - k, (long)PV_FOLD), k == 0);
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
@@ -232,8 +267,8 @@ PV_INLINE void pv_by_dots(__local float *c, const pv_job *job) {
  * the identity by now. */
 PV_INLINE float2 pv_tile_row_state(int reduce, __local const float *c, int cols, int col) {
     if (reduce == 6)
-        return pv_states_join(
-            6, pv_stretch_argmax(c, (cols + PV_W - 1) / PV_W, PV_LANES + (PV_VI)(col), PV_W));
+        return pv_states_join(6,
+                              pv_stretch_argmax(c, (cols + PV_W - 1) / PV_W, PV_LANES + (PV_VI)(col), PV_W));
     PV_VT s = PV_C(reduce == 1 ? -FLT_MAX : pv_identity(reduce));
     for (int n = 0; n < cols; n += PV_W) s = pv_vector_fold(reduce, s, PV_VLOAD(0, c + n));
     float2 state = (float2)(pv_lanes_fold(reduce, s), 0.0f);
@@ -255,8 +290,7 @@ PV_INLINE void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __loc
         int count = min(cols - n, PV_W);
         PV_VT v = pv_chain(args->links, args->link_count, job->batch, job->row + r, job->col + n, count,
                            PV_VLOAD(0, c + n), PV_TENSORS);
-        if (args->y_type != PAVE_T_NONE)
-            pv_store_some(job->y, args->y_type, r * job->y_row + n, count, v);
+        if (args->y_type != PAVE_T_NONE) pv_store_some(job->y, args->y_type, r * job->y_row + n, count, v);
         if (reduce != 0) PV_VSTORE(v, 0, c + n);
     }
     if (reduce == 0) return;
@@ -275,9 +309,10 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         const pv_job job = pv_take(&args, a, b, y, p, g, i);
         if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))
             pv_by_dots(c, &job);
+        else if (job.rows <= PV_STREAM && job.b_row == 1 && job.cols % PV_STREAM_COLS == 0)
+            pv_by_streams(c, &job);
         else
             pv_by_panels(c, panels, strip, &job);
-        for (int r = 0; r < job.rows; r++)
-            pv_finish_row(&args, &job, c + r * PAVE_BN, r, PV_TENSORS);
+        for (int r = 0; r < job.rows; r++) pv_finish_row(&args, &job, c + r * PAVE_BN, r, PV_TENSORS);
     }
 }

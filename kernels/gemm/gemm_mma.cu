@@ -2,8 +2,9 @@
  * Products on the tensor cores with mma.sync, for compute capability 8.0 and up: y = chain(A · Bᵀ), rows in
  * PAVE_GEMM_MMA_ROWS.
  *
- * Work: a block computes bm × bn, a warp wm × wn of it. Copies run stages - 1 k-tiles ahead of the
- * arithmetic, fragments one k-step ahead, with one barrier a k-tile. Alignment: base and row stride of A and
+ * Work: a block computes bm × bn, a warp wm × wn of it. Fragments are loaded one k-step ahead of the
+ * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is
+ * free: the copy of the k-tile `stages` later starts there, beside that step's multiplications. Alignment: base and row stride of A and
  * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the
  * last row, and read nothing there. Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a
  * row being bk elements, 64 or 128 bytes. The 16-byte chunk c of row r lies at chunk c ^ (r mod 8) of a
@@ -82,6 +83,28 @@ template <class T> struct mma_copier {
         }
     }
 
+    /* For a k-tile of which all rows and bytes exist, on every thread of the block: an addition and a copy a
+     * pass. `at` goes from pass to pass. */
+    template <int FIRST, int LAST>
+    __device__ __forceinline__ void whole_passes(uint32_t stage, const char *&at) const {
+#pragma unroll
+        for (int i = FIRST; i < LAST; i++) {
+            const int j = i - T::A_PASSES;
+            at = i == 0 ? a : j == 0 ? b : at + (j < 0 ? a_pass : b_pass);
+            const int row = (j < 0 ? i : j) * T::PASS_ROWS;
+            copy_async(stage + target + (j < 0 ? 0 : T::B_BASE) + row * T::ROW_BYTES, at);
+        }
+    }
+
+    __device__ __forceinline__ bool has_all_rows() const {
+        return a_rows > (T::A_PASSES - 1) * T::PASS_ROWS && b_rows > (T::B_PASSES - 1) * T::PASS_ROWS;
+    }
+
+    /* K-tiles of which all bytes exist, from the current one on. */
+    __device__ __forceinline__ int64_t whole_tiles() const {
+        return (left + threadIdx.x % T::CHUNKS * 16) / T::ROW_BYTES;
+    }
+
     __device__ __forceinline__ void next() {
         a += T::ROW_BYTES;
         b += T::ROW_BYTES;
@@ -94,15 +117,21 @@ template <class T> struct mma_fragments {
     uint32_t a[T::MI][4];
     uint32_t b[T::NI / 2][4]; /* two neighbouring 8-column tiles: {b0, b1} of one, then of the other */
 
-    /* a_at, b_at: this lane's places at k-step 0. A k-step is two chunks, so its index is a bit field of the
-     * chunk number and the swizzle's exclusive or carries over. */
-    __device__ __forceinline__ void load(uint32_t stage, uint32_t a_at, uint32_t b_at, int step) {
+    /* Part i of MI: the first parts are what the first multiplications need. a_at, b_at: this lane's places at
+     * k-step 0. A k-step is two chunks, so its index is a bit field of the chunk number and the swizzle's
+     * exclusive or carries over. */
+    __device__ __forceinline__ void load(uint32_t stage, uint32_t a_at, uint32_t b_at, int step, int i) {
+        constexpr int ALL = T::MI + T::NI / 2;
 #pragma unroll
-        for (int i = 0; i < T::MI; i++)
-            load_matrices(a[i], stage + (a_at ^ step << 5) + i * (16 * T::ROW_BYTES));
-#pragma unroll
-        for (int j = 0; j < T::NI / 2; j++)
-            load_matrices(b[j], stage + T::B_BASE + (b_at ^ step << 5) + j * (16 * T::ROW_BYTES));
+        for (int x = i * ALL / T::MI; x < (i + 1) * ALL / T::MI; x++) {
+            if (x > 0 && x <= T::NI / 2) {
+                load_matrices(b[x - 1],
+                              stage + T::B_BASE + (b_at ^ step << 5) + (x - 1) * (16 * T::ROW_BYTES));
+            } else {
+                const int row = x > 0 ? x - T::NI / 2 : 0;
+                load_matrices(a[row], stage + (a_at ^ step << 5) + row * (16 * T::ROW_BYTES));
+            }
+        }
     }
 
     __device__ __forceinline__ void round() {
@@ -116,79 +145,126 @@ template <class T> struct mma_fragments {
         }
     }
 
-    /* Odd rows of tiles go backwards, so that neighbouring multiplications share an operand. */
-    __device__ __forceinline__ void multiply(float (&acc)[T::MI][T::NI][4]) const {
+    /* Row i of the warp's tiles. Odd rows go backwards, so that neighbouring multiplications share an operand.
+     */
+    __device__ __forceinline__ void multiply(float (&acc)[T::MI][T::NI][4], int i) const {
 #pragma unroll
-        for (int i = 0; i < T::MI; i++) {
-#pragma unroll
-            for (int jj = 0; jj < T::NI; jj++) {
-                const int j = i % 2 ? T::NI - 1 - jj : jj;
-                const uint32_t b0 = b[j / 2][j % 2 * 2], b1 = b[j / 2][j % 2 * 2 + 1];
-                if (T::IN == PAVE_T_TF32)
-                    multiply_tf32(acc[i][j], a[i], b0, b1);
-                else if (T::IN == PAVE_T_F16)
-                    multiply_f16(acc[i][j], a[i], b0, b1);
-                else
-                    multiply_bf16(acc[i][j], a[i], b0, b1);
-            }
+        for (int jj = 0; jj < T::NI; jj++) {
+            const int j = i % 2 ? T::NI - 1 - jj : jj;
+            const uint32_t b0 = b[j / 2][j % 2 * 2], b1 = b[j / 2][j % 2 * 2 + 1];
+            if (T::IN == PAVE_T_TF32)
+                multiply_tf32(acc[i][j], a[i], b0, b1);
+            else if (T::IN == PAVE_T_F16)
+                multiply_f16(acc[i][j], a[i], b0, b1);
+            else
+                multiply_bf16(acc[i][j], a[i], b0, b1);
         }
     }
 };
 
-/* The copies that k-step STEP issues: the k-tile's passes spread over all steps but the last. */
-template <class T, int STEP>
-__device__ __forceinline__ void mma_copy_share(mma_copier<T> &copier, uint32_t stage) {
-    constexpr int passes = T::A_PASSES + T::B_PASSES, shares = T::STEPS - 1;
-    copier.template passes<STEP * passes / shares, (STEP + 1) * passes / shares>(stage);
+/* A warp's place in the main loop. */
+template <class T> struct mma_position {
+    uint32_t first, end;  /* of the stages */
+    uint32_t read, write; /* the stage that is read; the one before, which is free after a barrier */
+    uint32_t a_at, b_at;
+    mma_fragments<T> fragments[2];
+
+    __device__ __forceinline__ void start(uint32_t shared) {
+        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        first = read = write = shared;
+        end = shared + T::STAGES * T::STAGE_BYTES;
+        a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
+        b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    }
+
+    __device__ __forceinline__ void load(int step, int part) {
+        fragments[step % 2].load(read, a_at, b_at, step % T::STEPS, part);
+    }
+
+    /* All k-steps but the last of the k-tile that is read; the last one's fragments are loaded. */
+    __device__ __forceinline__ void most_steps(float (&acc)[T::MI][T::NI][4]) {
+#pragma unroll
+        for (int step = 0; step < T::STEPS - 1; step++) {
+            fragments[step % 2].round();
+#pragma unroll
+            for (int i = 0; i < T::MI; i++) {
+                load(step + 1, i);
+                fragments[step % 2].multiply(acc, i);
+            }
+        }
+    }
+
+    /* Waits for the next k-tile, and for all warps to have read this one. */
+    __device__ __forceinline__ void turn() {
+        write = read;
+        read = read + T::STAGE_BYTES == end ? first : read + T::STAGE_BYTES;
+        copy_wait<T::STAGES - 2>();
+        __syncthreads();
+    }
+};
+
+/* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (NEXT) and
+ * a whole k-tile is copied (COPY). */
+template <class T, bool NEXT, bool COPY, int I = 0>
+__device__ __forceinline__ void mma_last_step(mma_position<T> &p, mma_copier<T> &copier, const char *at,
+                                              float (&acc)[T::MI][T::NI][4]) {
+    constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+    if constexpr (I < T::MI) {
+        if constexpr (I == 0) p.fragments[1].round();
+        if constexpr (NEXT) p.load(0, I);
+        if constexpr (COPY)
+            copier.template whole_passes<I * PASSES / T::MI, (I + 1) * PASSES / T::MI>(p.write, at);
+        p.fragments[1].multiply(acc, I);
+        mma_last_step<T, NEXT, COPY, I + 1>(p, copier, at, acc);
+    }
 }
 
 /* acc += A · Bᵀ of this warp's tile over all of k. On return no copy is under way and shared memory is free.
- */
+ *
+ * The assembler moves multiplications across a barrier within a basic block, and so undoes what is overlapped
+ * here: the fast loop's exit comes after the barrier and ends the block. That loop is for whole k-tiles of blocks
+ * that lack no row, the next one for all others. */
 template <class T>
 __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t shared, int64_t k_tiles,
                                               float (&acc)[T::MI][T::NI][4]) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const uint32_t a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
-    const uint32_t b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
-    const uint32_t end = shared + T::STAGES * T::STAGE_BYTES;
-    mma_fragments<T> fragments[2];
-
-    uint32_t write = shared;
-#pragma unroll
-    for (int s = 0; s < T::STAGES - 1; s++) {
-        copier.template passes<0, T::A_PASSES + T::B_PASSES>(write);
+    constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+    mma_position<T> p;
+    p.start(shared);
+#pragma unroll 1
+    for (uint32_t stage = p.first; stage != p.end; stage += T::STAGE_BYTES) {
+        copier.template passes<0, PASSES>(stage);
         copy_commit();
         copier.next();
-        write += T::STAGE_BYTES;
     }
-    copy_wait<T::STAGES - 2>();
-    __syncthreads();
-    uint32_t read = shared;
-    fragments[0].load(read, a_at, b_at, 0);
+    copy_wait<T::STAGES - 1>();
+    const bool all_rows = __syncthreads_and(copier.has_all_rows());
+    /* K-tiles that are copied without a check. */
+    int64_t whole = all_rows && copier.whole_tiles() > 0 ? copier.whole_tiles() : 0;
+    int64_t rest = k_tiles - 1 - whole;
+#pragma unroll
+    for (int i = 0; i < T::MI; i++) p.load(0, i);
 
 #pragma unroll 1
-    for (; k_tiles > 0; k_tiles--) {
-#pragma unroll
-        for (int step = 0; step < T::STEPS; step++) {
-            if (step == T::STEPS - 1) {
-                /* The next k-tile has landed, and all warps are done with the stage that is written next. */
-                copy_wait<T::STAGES - 2>();
-                __syncthreads();
-                read = read + T::STAGE_BYTES == end ? shared : read + T::STAGE_BYTES;
-            }
-            fragments[(step + 1) % 2].load(read, a_at, b_at, (step + 1) % T::STEPS);
-            if (step == 0) mma_copy_share<T, 0>(copier, write);
-            if (T::STEPS == 4 && step == 1) mma_copy_share<T, T::STEPS == 4 ? 1 : 0>(copier, write);
-            if (T::STEPS == 4 && step == 2) mma_copy_share<T, T::STEPS == 4 ? 2 : 0>(copier, write);
-            if (step == T::STEPS - 2) {
-                copy_commit();
-                copier.next();
-                write = write + T::STAGE_BYTES == end ? shared : write + T::STAGE_BYTES;
-            }
-            fragments[step % 2].round();
-            fragments[step % 2].multiply(acc);
-        }
+    for (;; whole--) {
+        p.most_steps(acc);
+        p.turn();
+        if (whole == 0) break;
+        mma_last_step<T, true, true>(p, copier, nullptr, acc);
+        copy_commit();
+        copier.next();
     }
+#pragma unroll 1
+    for (; rest > 0; rest--) {
+        mma_last_step<T, true, false>(p, copier, nullptr, acc);
+        if (rest >= T::STAGES) {
+            copier.template passes<0, PASSES>(p.write);
+            copier.next();
+        }
+        copy_commit();
+        p.most_steps(acc);
+        p.turn();
+    }
+    mma_last_step<T, false, false>(p, copier, nullptr, acc);
     copy_wait<0>();
     __syncthreads();
 }

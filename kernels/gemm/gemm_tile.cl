@@ -17,17 +17,17 @@
 #error gemm_tile: 4 x 4 outputs an item, one item for each
 #endif
 
-/* Brings `rows` rows of an operand, columns [k0, min(k0 + PAVE_BK, k)), to local memory, transposed: four of k an item
- * where they lie closer together than rows do, else four rows. */
+/* Brings `rows` rows of an operand, `count` of k of each, to local memory, transposed: four of k an item where they lie closer
+ * together than rows do, else four rows. What is past them is zero. */
 PV_INLINE void pv_stage(__local float *to, const int ld, const int high, __global const char *from,
-                        const int type, long row, long col, int rows, long k0, long k) {
+                        const int type, long row, long col, int rows, int count) {
     const int by_k = col == 1 || (row != 1 && col <= row), quads = by_k ? PAVE_BK / 4 : high / 4;
     for (int i = (int)get_local_id(0); i < high * (PAVE_BK / 4); i += PAVE_THREADS) {
         int r = by_k ? i / quads : i % quads * 4, c = by_k ? i % quads * 4 : i / quads;
         float4 v = (float4)(0.0f);
-        if (r < rows && k0 + c < k)
-            v = pv_load_some(from, type, r * row + (k0 + c) * col, by_k ? col : row,
-                             by_k ? (int)min(k - k0 - c, 4L) : min(rows - r, 4), 0.0f);
+        if (r < rows && c < count)
+            v = pv_load_some(from, type, r * row + c * col, by_k ? col : row, by_k ? count - c : rows - r,
+                             0.0f);
         if (by_k) {
             to[c * ld + r] = v.s0;
             to[(c + 1) * ld + r] = v.s1;
@@ -44,8 +44,11 @@ PV_INLINE void pv_sums(float4 *sum, __local float *tile_a, __local float *tile_b
                        int across) {
     for (int r = 0; r < 4; r++) sum[r] = (float4)(0.0f);
     for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
-        pv_stage(tile_a, PV_LDA, PAVE_BM, job->a, PAVE_A_TYPE, job->a_row, job->a_col, job->rows, k0, job->k);
-        pv_stage(tile_b, PV_LDB, PAVE_BN, job->b, PAVE_B_TYPE, job->b_row, job->b_col, job->cols, k0, job->k);
+        const int count = (int)min(job->k - k0, (long)PAVE_BK);
+        pv_stage(tile_a, PV_LDA, PAVE_BM, job->a + k0 * job->a_col * PV_WIDTH(PAVE_A_TYPE), PAVE_A_TYPE,
+                 job->a_row, job->a_col, job->rows, count);
+        pv_stage(tile_b, PV_LDB, PAVE_BN, job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE), PAVE_B_TYPE,
+                 job->b_row, job->b_col, job->cols, count);
         barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll
         for (int kk = 0; kk < PAVE_BK; kk++) {

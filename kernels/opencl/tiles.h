@@ -51,7 +51,8 @@ static inline int pv_group_of(__global const pave_abi_group *groups, int count, 
 
 /* The product at a batch index in the terms of a group. Its rows' states lie behind those of the batches before, its links'
  * rows start at 0. */
-static inline pave_abi_group pv_batch_problem(const pave_abi_gemm *args, long index, long tiles, long *batch) {
+static inline pave_abi_group pv_batch_problem(const pave_abi_gemm *args, long index, long tiles,
+                                              long *batch) {
     pave_abi_group of;
     pv_unflatten(index, args->batch, batch);
     of.m = args->m, of.n = args->n, of.k = args->k;
@@ -81,8 +82,8 @@ static inline pv_job pv_take(const pave_abi_gemm *args, __global const char *a, 
         of = pv_batch_problem(args, index, tiles, job.batch);
         states = index * args->m;
     }
-    long2 at = pv_tile(tile - of.tile_base, pv_tiles_of(of.m, PAVE_BM), pv_tiles_of(of.n, PAVE_BN),
-                       args->group_m);
+    long2 at =
+        pv_tile(tile - of.tile_base, pv_tiles_of(of.m, PAVE_BM), pv_tiles_of(of.n, PAVE_BN), args->group_m);
     long row = at.x * PAVE_BM, col = at.y * PAVE_BN;
     job.a = a + args->a.offset + of.a_offset + row * of.a_row * PV_WIDTH(PAVE_A_TYPE);
     job.b = b + args->b.offset + of.b_offset + col * of.b_row * PV_WIDTH(PAVE_B_TYPE);

@@ -135,15 +135,15 @@ static void test_epilogue(void **state) {
     bad_matmul(&p, "window", "a window without a reduction");
     p.epilogue = (pave_epilogue){.after = &scale, .after_count = 1};
     bad_matmul(&p, "after", "links after nothing");
-    p.epilogue =
-        (pave_epilogue){.reduction = PAVE_REDUCE_SUM, .after = &scale, .after_count = PAVE_MAX_LINKS + 1};
-    bad_matmul(&p, "after", "too many links after");
-    p.epilogue = (pave_epilogue){.reduction = PAVE_REDUCE_SUM, .after_count = 1};
-    bad_matmul(&p, "after", "no links after");
     p.epilogue = (pave_epilogue){.reduction = PAVE_REDUCE_SUM};
     bad_matmul(&p, "y", "y as wide as before the reduction");
     p.y.rank = 2;
     p.y.strides[0] = M, p.y.strides[1] = 1;
+    p.epilogue.after = &scale, p.epilogue.after_count = PAVE_MAX_LINKS + 1;
+    bad_matmul(&p, "after", "too many links after");
+    p.epilogue.after = NULL, p.epilogue.after_count = 1;
+    bad_matmul(&p, "after", "no links after");
+    p.epilogue.after_count = 0;
     p.epilogue.unreduced = three(by, B, M, N);
     bad_matmul(&p, "unreduced", "unreduced on y");
     p.epilogue.unreduced = three(bc, B, M, N - 1);

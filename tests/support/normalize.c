@@ -48,21 +48,23 @@ static void softmax(const test_value *row, int64_t n, pave_reduction reduction, 
     }
 }
 
-/* One of the two bars of normalize: e says how far each value may be off. */
-static double normalize_bar(const test_value *row, int64_t i, int64_t n, double epsilon, bool alarm,
-                            double mean, double variance, double e_mean) {
+/* How far the mean of squares may be off, where each value and the mean are off by their bars. */
+static double variance_bar(const test_value *row, int64_t n, double epsilon, bool alarm, double mean,
+                           double variance, double e_mean) {
     double e_var = 0, gamma = (double)(n + 4) * U / (1 - (double)(n + 4) * U);
     for (int64_t j = 0; j < n; j++) {
         double d = fabs(row[j].value - mean), e = (alarm ? row[j].alarm : row[j].bound) + e_mean;
         e += U * (d + e);
         e_var += (2 * d * e + e * e) / (double)n;
     }
-    e_var += gamma * (variance + e_var) + U * epsilon;
-    double d = fabs(row[i].value - mean), e_d = (alarm ? row[i].alarm : row[i].bound) + e_mean;
-    e_d += U * (d + e_d);
+    return e_var + gamma * (variance + e_var) + U * epsilon;
+}
+
+static double normalize_bar(double d, double e, double variance, double e_var, double epsilon) {
+    e += U * (d + e);
     double root = sqrt(variance + epsilon), low = sqrt(fmax(variance - e_var, 0) + epsilon);
     if (low == 0) return INFINITY;
-    double most = (d + e_d) / low;
+    double most = (d + e) / low;
     return (most - d / root) + 8 * U * most + ETA;
 }
 
@@ -71,10 +73,12 @@ static void normalize(const test_value *row, int64_t n, double epsilon, test_val
     for (int64_t i = 0; i < n; i++) s += row[i].value / (double)n;
     for (int64_t i = 0; i < n; i++) variance += pow(row[i].value - s, 2) / (double)n;
     test_value mean = test_reduce_row(row, n, PAVE_REDUCE_MEAN);
+    double bound = variance_bar(row, n, epsilon, false, s, variance, mean.bound);
+    double alarm = variance_bar(row, n, epsilon, true, s, variance, mean.alarm);
     for (int64_t i = 0; i < n; i++) {
-        double y = (row[i].value - s) / sqrt(variance + epsilon);
-        out[i] = (test_value){y, normalize_bar(row, i, n, epsilon, false, s, variance, mean.bound),
-                              normalize_bar(row, i, n, epsilon, true, s, variance, mean.alarm)};
+        double d = row[i].value - s, y = d / sqrt(variance + epsilon);
+        out[i] = (test_value){y, normalize_bar(fabs(d), row[i].bound + mean.bound, variance, bound, epsilon),
+                              normalize_bar(fabs(d), row[i].alarm + mean.alarm, variance, alarm, epsilon)};
     }
 }
 
