@@ -248,6 +248,23 @@ static pave_status load_module(cuda_context *c) {
     return status;
 }
 
+/* The limit without asking counts what a kernel declares itself, which its row does not say. The whole of a unit's memory
+ * is for sharing, so that as many blocks fit as the planner counts on. */
+static pave_status give_shared(CUfunction function, const pave__row *row) {
+    char doing[128];
+    snprintf(doing, sizeof doing, "giving kernel %s %" PRIu32 " bytes of shared memory", row->name,
+             row->shared_bytes);
+    pave_status status =
+        cuda_check(cuda_driver.FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                (int)row->shared_bytes),
+                   doing);
+    if (status) return status;
+    return cuda_check(cuda_driver.FuncSetAttribute(function,
+                                                   CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT,
+                                                   CU_SHAREDMEM_CARVEOUT_MAX_SHARED),
+                      doing);
+}
+
 static pave_status kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel) {
     (void)link_mask; /* the kernels read their chain at run time */
     cuda_context *c = context;
@@ -258,14 +275,7 @@ static pave_status kernel_load(void *context, const pave__row *row, uint32_t lin
     status = load_module(c);
     snprintf(doing, sizeof doing, "finding kernel %s", row->name);
     if (!status) status = cuda_check(cuda_driver.ModuleGetFunction(&function, c->module, row->name), doing);
-    snprintf(doing, sizeof doing, "giving kernel %s %" PRIu32 " bytes of shared memory", row->name,
-             row->shared_bytes);
-    /* The limit without asking counts what the kernel declares itself, which the row does not say. */
-    if (!status && row->shared_bytes > 0)
-        status =
-            cuda_check(cuda_driver.FuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                    (int)row->shared_bytes),
-                       doing);
+    if (!status && row->shared_bytes > 0) status = give_shared(function, row);
     cuda_leave();
     if (!status) *kernel = function;
     return status;

@@ -13,12 +13,12 @@
 #define PAVE_KERNELS_GEMM_ROWS_H
 
 #define PAVE_GEMM_MMA_ROWS(X)                                                                  \
-    X(pave_gemm_mma_128x128x32_tf32, TF32, TF32, TF32, 128, 128, 32, 64, 64, 3, 247, 0.92)     \
-    X(pave_gemm_mma_128x128x32_f32, TF32, F32, TF32, 128, 128, 32, 64, 64, 3, 243, 0.85)       \
+    X(pave_gemm_mma_128x128x32_tf32, TF32, TF32, TF32, 128, 128, 32, 64, 64, 3, 255, 0.92)     \
+    X(pave_gemm_mma_128x128x32_f32, TF32, F32, TF32, 128, 128, 32, 64, 64, 3, 255, 0.85)       \
     X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 128, 0.65)            \
-    X(pave_gemm_mma_128x128x64_f16, F16, F16, F16, 128, 128, 64, 64, 64, 3, 247, 0.92)         \
+    X(pave_gemm_mma_128x128x64_f16, F16, F16, F16, 128, 128, 64, 64, 64, 3, 255, 0.92)         \
     X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)             \
-    X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 247, 0.92)     \
+    X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 255, 0.92)     \
     X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \

@@ -75,7 +75,9 @@ typedef struct fake_launch {
     } args;
     CUdeviceptr buffers[PAVE_GEMM_BUFFERS];
 } fake_launch;
-/* Checks that the launch stays in its buffers, then runs it. */
+/* Whether the launch says what its row and the ABI want and stays in its buffers; records misuse where it does not. */
+int fake_fits(const fake_launch *launch);
+/* Runs a launch that fits. */
 void fake_execute(const fake_launch *launch);
 
 /* What a stream does, in order. */
@@ -93,6 +95,8 @@ typedef struct fake_op {
 } fake_op;
 /* Appends a copy of `op` to the stream, or does it now. */
 CUresult fake_submit(CUstream stream, const char *who, const fake_op *op);
+/* Whether a copy that waits in a stream reads any of [at, at + bytes). */
+int fake_is_read(const void *at, uint64_t bytes);
 /* Does all that waits in the context's streams. */
 void fake_drain(CUcontext context);
 void fake_streams_drop(CUcontext context);

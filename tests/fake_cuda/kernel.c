@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Modules, functions and launches. A function is a CUDA row's name; a launch is held to what the row says and
- * then run by the host backend's arithmetic, which is included to share it. */
+ * then run by the host backend's arithmetic. */
 #include "tests/fake_cuda/inside.h"
 
-#include "backends/host/kernels.c"
+#include "backends/host/kernels.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SHARED_BYTES_DEFAULT (48u * 1024)
 #define FATBIN_MAGIC 0xba55ed50u
@@ -97,6 +99,9 @@ static CUfunction find_function(CUfunction function) {
 FAKE_API CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute which, int value) {
     ENTER(cuFuncSetAttribute);
     if (fault) return fault;
+    if (find_function(function) && which == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT && value >= -1 &&
+        value <= 100)
+        return CUDA_SUCCESS;
     if (!find_function(function) || which != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
         value > 101376)
         return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuFuncSetAttribute: attribute %d, value %d", (int)which,
@@ -157,154 +162,9 @@ FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigne
     return result ? result : fake_submit(stream, f->row->name, &op);
 }
 
-static int64_t type_bytes(int type) {
-    return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4;
-}
-
-/* A stretch of memory that a launch reads or writes: extents with their strides in elements. */
-typedef struct walk {
-    int64_t extent[PAVE_BATCH_DIMS + 2], stride[PAVE_BATCH_DIMS + 2];
-} walk;
-
-static walk walk_of(const pave_abi_view *v, const int64_t *batch, int64_t rows, int64_t cols) {
-    walk w = {{rows, cols}, {v->row, v->col}};
-    for (int d = 0; d < PAVE_BATCH_DIMS; d++) {
-        w.extent[2 + d] = batch ? batch[d] : 1;
-        w.stride[2 + d] = v->batch[d];
-    }
-    return w;
-}
-
-/* Whether all of it lies in the buffer and, where more than an element's alignment is asked for, every stride other than
- * the columns' keeps to it. */
-static int fits(const fake_launch *l, const char *what, CUdeviceptr buffer, int64_t offset, const walk *w,
-                int64_t size, int align) {
-    int64_t last = 0, off = offset;
-    for (int d = 0; d < PAVE_BATCH_DIMS + 2; d++) {
-        if (w->extent[d] <= 0) return 1;
-        last += (w->extent[d] - 1) * w->stride[d];
-        if (d != 1 && w->extent[d] > 1) off |= w->stride[d] * size;
-    }
-    if (offset < 0 || !fake_find(buffer, (uint64_t)(offset + (last + 1) * size))) {
-        fake_misuse(CUDA_SUCCESS, "%s: %s leaves its buffer: offset %" PRId64 ", %" PRId64 " elements",
-                    l->row->name, what, offset, last + 1);
-        return 0;
-    }
-    int64_t least = align > size ? align : size;
-    if ((buffer | (uint64_t)off) % (uint64_t)least) {
-        fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", row stride %" PRId64,
-                    l->row->name, what, offset, w->stride[0]);
-        return 0;
-    }
-    return 1;
-}
-
-static int view_fits(const fake_launch *l, const char *what, CUdeviceptr buffer, const pave_abi_view *v,
-                     const int64_t *batch, int64_t rows, int64_t cols, int64_t size, int align) {
-    walk w = walk_of(v, batch, rows, cols);
-    return fits(l, what, buffer, v->offset, &w, size, align);
-}
-
-static int links_fit(const fake_launch *l, const pave_abi_link *links, int count, const CUdeviceptr *tensors,
-                     const int64_t *batch, int64_t rows, int64_t cols) {
-    for (int i = 0; i < count; i++) {
-        const pave_abi_link *k = &links[i];
-        if (k->op > PAVE_LINK_DIV || k->operand == PAVE_OPERAND_SCALAR) continue;
-        if ((k->operand == PAVE_OPERAND_ROW && k->t.row) || (k->operand == PAVE_OPERAND_COLUMN && k->t.col)) {
-            fake_misuse(CUDA_SUCCESS, "%s: link %d has a stride that its kind leaves out", l->row->name, i);
-            return 0;
-        }
-        if (!view_fits(l, "a link's tensor", tensors[i], &k->t, batch, rows, cols, type_bytes(k->type), 1))
-            return 0;
-    }
-    return 1;
-}
-
-static int states_fit(const fake_launch *l, CUdeviceptr buffer, int64_t offset, const int64_t *batch,
-                      int64_t rows, int64_t slots) {
-    pave_abi_view v = {.offset = offset};
-    walk w = walk_of(&v, NULL, batch[0] * batch[1] * batch[2] * rows, slots);
-    w.stride[0] = slots, w.stride[1] = 1;
-    return fits(l, "states", buffer, offset, &w, 8, 1);
-}
-
-static int group_fits(const fake_launch *l, const pave_abi_group *t) {
-    const pave_abi_gemm *g = &l->args.gemm;
-    pave_abi_view a = {g->a.offset + t->a_offset, t->a_row, t->a_col, {0}};
-    pave_abi_view b = {g->b.offset + t->b_offset, t->b_row, t->b_col, {0}};
-    pave_abi_view y = {g->y.offset + t->y_offset, t->y_row, 1, {0}};
-    return view_fits(l, "a group's A", l->buffers[0], &a, NULL, t->m, t->k, type_bytes(l->row->a_type),
-                     l->row->align) &&
-           view_fits(l, "a group's B", l->buffers[1], &b, NULL, t->n, t->k, type_bytes(l->row->b_type),
-                     l->row->align) &&
-           (!g->y_type ||
-            view_fits(l, "a group's Y", l->buffers[2], &y, NULL, t->m, t->n, type_bytes(g->y_type), 1));
-}
-
-/* The table, the groups' operands, and tiles that are numbered without a gap. */
-static int groups_fit(const fake_launch *l) {
-    const pave_abi_gemm *g = &l->args.gemm;
-    const pave__row *row = l->row;
-    int64_t bytes = g->group_count * (int64_t)sizeof(pave_abi_group), tiles = 0;
-    if (!fake_find(l->buffers[4], (uint64_t)(g->g_offset + bytes))) {
-        fake_misuse(CUDA_SUCCESS, "%s: the groups' table leaves its buffer", row->name);
-        return 0;
-    }
-    const pave_abi_group *t = (const pave_abi_group *)(uintptr_t)(l->buffers[4] + (uint64_t)g->g_offset);
-    for (int i = 0; i < g->group_count; i++, t++) {
-        if (t->tile_base != tiles) {
-            fake_misuse(CUDA_SUCCESS, "%s: group %d begins at tile %" PRId64 ", not %" PRId64, row->name, i,
-                        t->tile_base, tiles);
-            return 0;
-        }
-        tiles += ((t->m + row->bm - 1) / row->bm) * ((t->n + row->bn - 1) / row->bn);
-        if (!group_fits(l, t)) return 0;
-    }
-    if (tiles == g->tiles) return 1;
-    fake_misuse(CUDA_SUCCESS, "%s: %" PRId64 " tiles of groups, not %" PRId64, row->name, g->tiles, tiles);
-    return 0;
-}
-
-static int gemm_fits(const fake_launch *l) {
-    const pave_abi_gemm *g = &l->args.gemm;
-    const CUdeviceptr *b = l->buffers;
-    int64_t slots = g->reduce ? (g->n + l->row->slice - 1) / l->row->slice : 0;
-    if (g->slots != slots) {
-        fake_misuse(CUDA_SUCCESS, "%s: %" PRId64 " slots, not %" PRId64, l->row->name, g->slots, slots);
-        return 0;
-    }
-    if (l->row->layout != PAVE__LAYOUT_ANY && !g->group_count && g->k > 1 &&
-        (g->a.col != 1 || g->b.col != 1)) {
-        fake_misuse(CUDA_SUCCESS, "%s: k is not contiguous", l->row->name);
-        return 0;
-    }
-    if (g->reduce && !states_fit(l, b[3], g->p_offset, g->batch, g->m, slots)) return 0;
-    if (g->group_count) return groups_fit(l);
-    return view_fits(l, "A", b[0], &g->a, g->batch, g->m, g->k, type_bytes(l->row->a_type), l->row->align) &&
-           view_fits(l, "B", b[1], &g->b, g->batch, g->n, g->k, type_bytes(l->row->b_type), l->row->align) &&
-           (!g->y_type || view_fits(l, "Y", b[2], &g->y, g->batch, g->m, g->n, type_bytes(g->y_type), 1)) &&
-           links_fit(l, g->links, g->link_count, b + 5, g->batch, g->m, g->n);
-}
-
-static int rows_fit(const fake_launch *l) {
-    const pave_abi_rows *r = &l->args.rows;
-    const CUdeviceptr *b = l->buffers;
-    const pave__family family = l->row->family;
-    int64_t wide = family == PAVE__MAP ? r->width : family == PAVE__NORMALIZE ? r->cols : 1;
-    int x = family == PAVE__JOIN
-                ? states_fit(l, b[0], r->x.offset, r->batch, r->rows, r->slots)
-                : view_fits(l, "X", b[0], &r->x, r->batch, r->rows, r->cols, type_bytes(r->x_type), 1);
-    if (!x) return 0;
-    if (family == PAVE__REDUCE && r->slots)
-        return states_fit(l, b[1], r->y.offset, r->batch, r->rows, r->slots);
-    return view_fits(l, "Y", b[1], &r->y, r->batch, r->rows, wide, type_bytes(r->y_type), 1) &&
-           links_fit(l, r->links, r->link_count, b + 2, r->batch, r->rows, wide);
-}
-
 void fake_execute(const fake_launch *launch) {
     void *buffers[PAVE_GEMM_BUFFERS];
-    if (launch->row->family == PAVE__PEAK) return;
-    if (!(launch->row->family == PAVE__GEMM ? gemm_fits(launch) : rows_fit(launch))) return;
+    if (launch->row->family == PAVE__PEAK || !fake_fits(launch)) return;
     for (int i = 0; i < PAVE_GEMM_BUFFERS; i++) buffers[i] = (void *)(uintptr_t)launch->buffers[i];
     host_run(launch->row, &launch->args, buffers);
 }

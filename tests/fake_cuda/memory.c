@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Device memory that is the host's, between red zones that are checked when it is freed; fresh memory holds
- * all ones, a NaN in every type. */
+ * all ones, a NaN in every type. A copy reads its source when its turn comes, whatever memory it is from: of pageable
+ * memory the driver may have a copy by then, and need not. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdlib.h>
@@ -14,6 +15,16 @@
 #define MALLOC_MAX (64u << 20)
 
 static fake_memory *memories;
+
+/* Page-locked memory of the host, which follows this record. */
+typedef struct pinned {
+    struct pinned *next;
+    CUcontext context;
+    size_t bytes;
+    _Alignas(ALIGNMENT) unsigned char base[];
+} pinned;
+
+static pinned *pinned_memories;
 
 fake_memory *fake_find(CUdeviceptr at, uint64_t bytes) {
     for (fake_memory *m = memories; m; m = m->next) {
@@ -112,6 +123,41 @@ FAKE_API CUresult cuMemFree_v2(CUdeviceptr pointer) {
     return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuMemFree: no such memory");
 }
 
+FAKE_API CUresult cuMemAllocHost_v2(void **pointer, size_t bytes) {
+    ENTER(cuMemAllocHost_v2);
+    if (fault) return fault;
+    CUcontext context = fake_current("cuMemAllocHost");
+    if (!context) return CUDA_ERROR_INVALID_CONTEXT;
+    if (!bytes) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuMemAllocHost: 0 bytes");
+    pinned *p = aligned_alloc(ALIGNMENT, (sizeof *p + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (!p) return CUDA_ERROR_OUT_OF_MEMORY;
+    *p = (pinned){.next = pinned_memories, .context = context, .bytes = bytes};
+    pinned_memories = p;
+    fake_counts.pinned++;
+    *pointer = p->base;
+    return CUDA_SUCCESS;
+}
+
+static void unpin(pinned **link) {
+    pinned *p = *link;
+    *link = p->next;
+    free(p);
+    fake_counts.pinned--;
+}
+
+FAKE_API CUresult cuMemFreeHost(void *pointer) {
+    ENTER(cuMemFreeHost);
+    if (!fake_current("cuMemFreeHost")) return CUDA_ERROR_INVALID_CONTEXT;
+    for (pinned **link = &pinned_memories; *link; link = &(*link)->next)
+        if ((*link)->base == pointer) {
+            if (fake_is_read(pointer, (*link)->bytes))
+                fake_misuse(CUDA_SUCCESS, "cuMemFreeHost: a copy still has to read it");
+            unpin(link);
+            return fault;
+        }
+    return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuMemFreeHost: no such memory");
+}
+
 /* Zeros where the address is nobody's, as the driver has it. */
 static CUresult write_attribute(CUpointer_attribute name, const fake_memory *m, void *value) {
     switch (name) {
@@ -136,6 +182,14 @@ FAKE_API CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute *na
 }
 
 void fake_memory_drop(CUcontext context) {
+    for (pinned **link = &pinned_memories; *link;) {
+        if ((*link)->context != context) {
+            link = &(*link)->next;
+            continue;
+        }
+        fake_counts.orphans++;
+        unpin(link);
+    }
     for (fake_memory **link = &memories; *link;) {
         if ((*link)->context != context) {
             link = &(*link)->next;

@@ -98,6 +98,16 @@ static CUstream stream_of(uint64_t sequence) {
     return NULL;
 }
 
+int fake_is_read(const void *at, uint64_t bytes) {
+    uintptr_t begin = (uintptr_t)at;
+    for (CUstream s = streams; s; s = s->next)
+        for (fake_op *op = s->first; op; op = op->next) {
+            uintptr_t source = (uintptr_t)op->source;
+            if (op->kind == FAKE_COPY && source < begin + bytes && begin < source + op->count) return 1;
+        }
+    return 0;
+}
+
 static void run_until(uint64_t sequence) {
     for (CUstream s; (s = stream_of(sequence));) step(s);
 }

@@ -35,14 +35,14 @@ static void test_refused_for_device(void **state) {
     pave_device_info d = *pave__device_named("rtx4090");
     d.compute_capability = 75;
     assert_int_equal(plan_on(&d, &square), PAVE_E_UNSUPPORTED);
-    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x16_tf32");
+    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x32_tf32");
     assert_int_equal(r->why, PAVE__WHY_CAPABILITY);
     assert_true(r->have == 75 && r->need == 80);
     char text[256];
     int n = pave__refusal_text(r, text, sizeof text);
     assert_int_equal(strlen(text), n);
     assert_string_equal(text,
-                        "pave_gemm_mma_128x128x16_tf32 needs compute capability 8.0, the device has 7.5");
+                        "pave_gemm_mma_128x128x32_tf32 needs compute capability 8.0, the device has 7.5");
 
     d = *pave__device_named("rtx4090");
     d.shared_bytes_per_block = 48 << 10;
@@ -67,17 +67,17 @@ static void test_promises(void **state) {
     c.precision = PAVE_HIGHEST;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[plan.step_count - 1].row->path, PAVE_PATH_FMA);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x16_tf32")->why, PAVE__WHY_PRECISION);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_PRECISION);
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_bf16")->why, PAVE__WHY_TYPE);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_bf16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_f16")->why, PAVE__WHY_TYPE);
     c.precision = PAVE_MEDIUM;
-    c.forced = "pave_gemm_mma_128x128x32_bf16";
+    c.forced = "pave_gemm_mma_128x128x64_bf16";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    c.forced = "pave_gemm_mma_128x128x32_f16"; /* float32's range does not fit, whatever the promise */
+    c.forced = "pave_gemm_mma_128x128x64_f16"; /* float32's range does not fit, whatever the promise */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_f16")->why, PAVE__WHY_TYPE);
     c.x_type = c.w_type = PAVE_T_F16;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -89,9 +89,9 @@ static void test_hidden_types(void **state) {
     static const struct {
         const char *row;
         int precision, hidden;
-    } wants[] = {{"pave_gemm_mma_128x128x16_tf32", PAVE_HIGH, PAVE_T_TF32},
+    } wants[] = {{"pave_gemm_mma_128x128x32_tf32", PAVE_HIGH, PAVE_T_TF32},
                  {"pave_gemm_simt_128x128x8_f32", PAVE_HIGHEST, PAVE_T_F32},
-                 {"pave_gemm_mma_128x128x32_bf16", PAVE_MEDIUM, PAVE_T_BF16}};
+                 {"pave_gemm_mma_128x128x64_bf16", PAVE_MEDIUM, PAVE_T_BF16}};
     for (int i = 0; i < 3; i++) {
         plan_case c = square;
         c.widths[1] = 512;

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Holds a launch to the ABI: the fields that a family reads make sense together, every operand, link and state lies in its
+ * allocation over the whole space, aligned as the row wants, and what is written is no element twice. */
+#include "tests/fake_cuda/inside.h"
+
+#include <inttypes.h>
+#include <pave/ops.h>
+
+/* What an operand covers of a launch's space. */
+typedef struct extent {
+    int64_t batch[PAVE_BATCH_DIMS], rows, cols;
+} extent;
+
+typedef struct operand {
+    const char *what;
+    CUdeviceptr buffer;
+    pave_abi_view view;
+    int64_t size; /* of an element */
+    int align;    /* of the base and of all strides but the columns' */
+    int written;
+} operand;
+
+static int demand(const fake_launch *l, int held, const char *what) {
+    if (!held) fake_misuse(CUDA_SUCCESS, "%s: %s", l->row->name, what);
+    return held;
+}
+
+static int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static int is_float(int type) {
+    return type == PAVE_T_F32 || type == PAVE_T_F16 || type == PAVE_T_BF16;
+}
+
+static int64_t type_bytes(int type) {
+    return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4;
+}
+
+static int has_states(int reduce) {
+    return reduce >= PAVE_REDUCE_LOGSUMEXP && reduce <= PAVE_REDUCE_ARGMAX;
+}
+
+/* Strides may have any sign: the operand reaches from its least element to its greatest. */
+static int fits(const fake_launch *l, const operand *o, const extent *e) {
+    const pave_abi_view *v = &o->view;
+    const int64_t extents[] = {e->cols, e->rows, e->batch[0], e->batch[1], e->batch[2]};
+    const int64_t strides[] = {v->col, v->row, v->batch[0], v->batch[1], v->batch[2]};
+    int64_t low = 0, high = 0, bits = (int64_t)o->buffer + v->offset;
+    int repeats = 0;
+    for (int d = 0; d < 2 + PAVE_BATCH_DIMS; d++) {
+        int64_t reach = (extents[d] - 1) * strides[d];
+        if (extents[d] <= 0) return 1;
+        if (reach < 0) low += reach;
+        if (reach > 0) high += reach;
+        if (d && extents[d] > 1) bits |= strides[d] * o->size;
+        repeats |= extents[d] > 1 && !strides[d];
+    }
+    int64_t first = v->offset + low * o->size, end = v->offset + (high + 1) * o->size;
+    if (first < 0 || !fake_find(o->buffer, (uint64_t)end)) {
+        fake_misuse(CUDA_SUCCESS, "%s: %s leaves its buffer: bytes %" PRId64 " to %" PRId64, l->row->name,
+                    o->what, first, end);
+        return 0;
+    }
+    /* Strides in elements keep to an element's own alignment. */
+    int64_t at = (int64_t)o->buffer + v->offset;
+    if (at % o->size || (o->align > o->size && bits % o->align)) {
+        fake_misuse(CUDA_SUCCESS, "%s: %s is not aligned: offset %" PRId64 ", row stride %" PRId64,
+                    l->row->name, o->what, v->offset, v->row);
+        return 0;
+    }
+    if (!o->written || !repeats) return 1;
+    fake_misuse(CUDA_SUCCESS, "%s: %s is written in one place for many", l->row->name, o->what);
+    return 0;
+}
+
+static int link_fits(const fake_launch *l, const pave_abi_link *k, CUdeviceptr tensor, const extent *e) {
+    if (!demand(l, k->op >= PAVE_LINK_ADD, "a link has no operation")) return 0;
+    if (k->op > PAVE_LINK_DIV || k->operand == PAVE_OPERAND_SCALAR) return 1;
+    operand o = {"a link's tensor", tensor, k->t, type_bytes(k->type), 1, 0};
+    return demand(l, is_float(k->type), "a link's tensor has no type") &&
+           demand(l, k->operand != PAVE_OPERAND_ROW || !k->t.row, "a row vector has a row stride") &&
+           demand(l, k->operand != PAVE_OPERAND_COLUMN || !k->t.col, "a column vector has a column stride") &&
+           fits(l, &o, e);
+}
+
+static int links_fit(const fake_launch *l, const pave_abi_link *links, int count, const CUdeviceptr *tensors,
+                     const extent *e) {
+    if (!demand(l, count >= 0 && count <= PAVE_ABI_LINKS, "more links than there may be")) return 0;
+    for (int i = 0; i < count; i++)
+        if (!link_fits(l, &links[i], tensors[i], e)) return 0;
+    return 1;
+}
+
+/* States lie one row after the other, all batches'. */
+static int states_fit(const fake_launch *l, CUdeviceptr buffer, int64_t offset, const extent *e,
+                      int64_t slots) {
+    operand o = {"the states", buffer, {.offset = offset, .row = slots, .col = 1}, 8, 1, 0};
+    extent all = {{1, 1, 1}, e->batch[0] * e->batch[1] * e->batch[2] * e->rows, slots};
+    return fits(l, &o, &all);
+}
+
+/* A product's operands over the extent of its Y. */
+static int product_fits(const fake_launch *l, const pave_abi_view *a, const pave_abi_view *b,
+                        const pave_abi_view *y, const extent *e, int64_t k) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    const pave__row *row = l->row;
+    extent over_k = *e, of_b = *e;
+    over_k.cols = of_b.cols = k;
+    of_b.rows = e->cols;
+    operand oa = {"A", l->buffers[0], *a, type_bytes(row->a_type), row->align, 0};
+    operand ob = {"B", l->buffers[1], *b, type_bytes(row->b_type), row->align, 0};
+    operand oy = {"Y", l->buffers[2], *y, type_bytes(g->y_type), 1, 1};
+    return demand(l, row->layout == PAVE__LAYOUT_ANY || k <= 1 || (a->col == 1 && b->col == 1),
+                  "k is not contiguous") &&
+           (k == 0 || e->rows == 0 || e->cols == 0 || (fits(l, &oa, &over_k) && fits(l, &ob, &of_b))) &&
+           (!g->y_type ||
+            (demand(l, e->cols <= 1 || y->col == 1, "Y's columns are not contiguous") && fits(l, &oy, e)));
+}
+
+static int group_fits(const fake_launch *l, const pave_abi_group *t, int index) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    const extent e = {{1, 1, 1}, t->m, t->n};
+    const pave_abi_view a = {g->a.offset + t->a_offset, t->a_row, t->a_col, {0}};
+    const pave_abi_view b = {g->b.offset + t->b_offset, t->b_row, t->b_col, {0}};
+    const pave_abi_view y = {g->y.offset + t->y_offset, t->y_row, 1, {0}};
+    pave_abi_link links[PAVE_ABI_LINKS];
+    for (int i = 0; i < g->link_count; i++) {
+        const pave_abi_link *k = &g->links[i];
+        links[i] = *k;
+        links[i].t.offset += (index * k->t.batch[0] + t->row_base * k->t.row) * type_bytes(k->type);
+    }
+    return demand(l, t->m >= 0 && t->n >= 0 && t->k >= 0 && t->n <= g->n && t->k <= g->k,
+                  "a group is larger than the launch") &&
+           demand(l, !g->reduce || t->m == 0 || div_up(t->n, l->row->slice) == g->slots,
+                  "a group leaves slots of its rows empty") &&
+           product_fits(l, &a, &b, &y, &e, t->k) && links_fit(l, links, g->link_count, l->buffers + 5, &e);
+}
+
+/* The table, with tiles and rows that are numbered without a gap, and the groups' operands. */
+static int groups_fit(const fake_launch *l) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    const pave__row *row = l->row;
+    const CUdeviceptr at = l->buffers[4] + (uint64_t)g->g_offset;
+    int64_t tiles = 0, rows = 0;
+    /* Its fields are 8 bytes wide, and so aligned. */
+    const operand table = {"the groups' table", l->buffers[4], {.offset = g->g_offset, .col = 1}, 8, 1, 0};
+    const extent words = {{1, 1, 1}, 1, g->group_count * (int64_t)sizeof(pave_abi_group) / 8};
+    if (!demand(l, g->batch[0] == 1 && g->batch[1] == 1 && g->batch[2] == 1, "groups in a batch") ||
+        !fits(l, &table, &words))
+        return 0;
+    const pave_abi_group *t = (const pave_abi_group *)(uintptr_t)at;
+    for (int i = 0; i < g->group_count; i++, t++) {
+        if (!demand(l, t->tile_base == tiles, "a group's tiles do not follow the last one's") ||
+            !demand(l, t->row_base == rows, "a group's rows do not follow the last one's") ||
+            !group_fits(l, t, i))
+            return 0;
+        tiles += div_up(t->m, row->bm) * div_up(t->n, row->bn);
+        rows += t->m;
+    }
+    return demand(l, tiles == g->tiles, "the groups have another number of tiles") &&
+           demand(l, rows == g->m, "the groups have another number of rows");
+}
+
+static int gemm_fits(const fake_launch *l) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    const extent e = {{g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
+    int slice = l->row->slice;
+    if (!demand(l, g->y_type || g->reduce, "nothing is stored") ||
+        !demand(l, !g->y_type || is_float(g->y_type) || g->y_type == PAVE_T_TF32, "Y has no type") ||
+        !demand(l, !g->reduce || (has_states(g->reduce) && slice), "a reduction that leaves no states") ||
+        !demand(l, !g->reduce || g->slots == div_up(g->n, slice), "a wrong number of slots") ||
+        !demand(l, g->group_m >= 1, "a raster without rows") ||
+        !demand(l, g->link_count >= 0 && g->link_count <= PAVE_ABI_LINKS, "more links than there may be"))
+        return 0;
+    if (g->reduce && !states_fit(l, l->buffers[3], g->p_offset, &e, g->slots)) return 0;
+    if (g->group_count) return groups_fit(l);
+    return product_fits(l, &g->a, &g->b, &g->y, &e, g->k) &&
+           links_fit(l, g->links, g->link_count, l->buffers + 5, &e);
+}
+
+static int rows_type_check(const fake_launch *l) {
+    const pave_abi_rows *r = &l->args.rows;
+    const pave__family family = l->row->family;
+    int index = r->reduce == PAVE_REDUCE_ARGMAX && !(family == PAVE__REDUCE && r->slots);
+    int states = has_states(r->reduce), wide = r->reduce > PAVE_REDUCE_ARGMAX;
+    return demand(l, family == PAVE__JOIN || is_float(r->x_type), "X has no type") &&
+           demand(l,
+                  index ? r->y_type == PAVE_T_I32
+                        : is_float(r->y_type) || (family == PAVE__MAP && r->y_type == PAVE_T_TF32),
+                  "Y has no type that fits") &&
+           demand(l,
+                  family == PAVE__MAP         ? !r->reduce
+                  : family == PAVE__NORMALIZE ? wide
+                                              : states,
+                  "a reduction of another family");
+}
+
+static int rows_fit(const fake_launch *l) {
+    const pave_abi_rows *r = &l->args.rows;
+    const CUdeviceptr *b = l->buffers;
+    const pave__family family = l->row->family;
+    const int join = family == PAVE__JOIN, wide = family == PAVE__MAP || family == PAVE__NORMALIZE;
+    const int split = family == PAVE__REDUCE && r->slots;
+    extent e = {{r->batch[0], r->batch[1], r->batch[2]}, r->rows, r->cols};
+    operand x = {"X", b[0], r->x, type_bytes(r->x_type), 1, 0};
+    operand y = {"Y", b[1], r->y, type_bytes(r->y_type), 1, 1};
+    if (!rows_type_check(l)) return 0;
+    if (!(join ? states_fit(l, b[0], r->x.offset, &e, r->slots) : fits(l, &x, &e))) return 0;
+    if (split)
+        return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
+               demand(l, !r->link_count, "links on states") && states_fit(l, b[1], r->y.offset, &e, r->slots);
+    if (!wide) e.cols = 1;
+    if (!links_fit(l, r->links, r->link_count, b + 2, &e)) return 0;
+    if (family == PAVE__MAP) e.cols = r->width;
+    return demand(l, family != PAVE__MAP || r->width >= r->cols, "a map narrower than its rows") &&
+           fits(l, &y, &e);
+}
+
+int fake_fits(const fake_launch *l) {
+    return l->row->family == PAVE__GEMM ? gemm_fits(l) : rows_fit(l);
+}
