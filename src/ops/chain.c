@@ -420,6 +420,14 @@ static pave_status check_chain(const pave__chain *c) {
     return PAVE_OK;
 }
 
+/* Where M is 1, the innermost dimension left is one of the batch. A w that moves along it cannot have it as its rows. */
+static int keep_from_rows(const lowering *s, int *dims, int count) {
+    int64_t strides[PAVE_MAX_RANK + 1], row, col;
+    w_strides(s, tensor_of(&s->chain->layers[0]), strides, &row, &col);
+    if (count > 0 && strides[dims[count - 1]] != 0) dims[count++] = -1;
+    return count;
+}
+
 pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, pave__lowered *out) {
     lowering s = {.context = context, .chain = chain, .out = out};
     pave__problem *p = &out->problem;
@@ -435,6 +443,7 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
     status = check_all(&s);
     if (status) return status;
     int dims[PAVE_MAX_RANK], count = pave__space_merge(&s.space, dims);
+    count = keep_from_rows(&s, dims, count);
     pave__space_place(&s.space, dims, count, p->window ? PAVE_BATCH_DIMS - 1 : PAVE_BATCH_DIMS);
     pave__space_extents(&s.space, p, &out->job);
     p->k = chain->alpha == 0 ? 0 : s.k;

@@ -56,7 +56,8 @@ void pave__space_begin(pave__space *s, int rank, const int64_t *shape);
 void pave__space_join(pave__space *s, const int64_t *strides);
 /* The merged dimensions, outermost first; returns how many. Gives them no places. */
 int pave__space_merge(pave__space *s, int *dims);
-/* Places for `dims`: the last is the rows, up to `batches` before it the batch, the others outer. */
+/* Places for `dims`: the last is the rows (-1: there is one row), up to `batches` before it the batch, the others
+ * outer. */
 void pave__space_place(pave__space *s, const int *dims, int count, int batches);
 int64_t pave__space_extent(const pave__space *s, int dim);
 /* One operand's part of problem and job: its strides by place. `t` says type, offset and buffer. */
