@@ -169,7 +169,8 @@ __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm
 }
 
 /* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
- * of one slice. SCALED: operands may be F16S. y, where it is stored, gets all of them and p one state a row. The whole warp takes part. */
+ * of one slice. SCALED: operands may be F16S. y, where it is stored, gets all of them and p one state a row. The
+ * whole warp takes part. */
 template <int LANES, int R, bool SCALED = false>
 __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                                 const tensors &t, const tile_job &job, int64_t slice,
