@@ -3,8 +3,8 @@
  *
  * The driver may stage an asynchronous copy from pageable memory before it returns, and need not: its documentation
  * promises only that such a copy "might" be synchronous (CUDA Driver API, API synchronization behavior), and a device that
- * reads pageable memory in place has nothing to stage. So the staging is done here: into page-locked memory, from which
- * copies are asynchronous, with an event that says when it may be written again. Stages are fixed in size and number, and
+ * reads pageable memory in place has nothing to stage. So the staging is done here: into memory that outlives the copy,
+ * page-locked so that the copy does not block, with an event that says when it may be written again. Stages are fixed in size and number, and
  * used in turn as one stream finishes its copies; only a source of more than all of them, or that many uploads in flight,
  * waits for the oldest. */
 #include "backends/cuda/objects.h"
@@ -95,10 +95,9 @@ static pave_status upload_piece(cuda_queue *q, CUdeviceptr target, const void *s
     status =
         cuda_check(cuda_driver.MemcpyHtoDAsync(target, s->memory, bytes, q->stream), "uploading to a buffer");
     if (status) return status;
-    status = cuda_check(cuda_driver.EventRecord(s->copied, q->stream), "recording an event");
-    /* Without its event nobody can tell when the stage is free: it is when nothing is under way. */
-    if (status) cuda_driver.StreamSynchronize(q->stream);
-    return status;
+    /* Where this fails the stage may be written again while its copy reads it: what then arrives does so where a failed
+     * upload was to, and the stage itself lives as long as the queue has work. */
+    return cuda_check(cuda_driver.EventRecord(s->copied, q->stream), "recording an event");
 }
 
 pave_status cuda_upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes) {

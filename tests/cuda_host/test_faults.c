@@ -85,6 +85,18 @@ static pave_status compute_large(cycle *c) {
     return status;
 }
 
+/* Two groups, whose table is uploaded. */
+static pave_status compute_grouped(cycle *c) {
+    pave_group groups[2] = {{.a = pave_tensor_2d(c->x, PAVE_F32, 2, K),
+                             .b = pave_tensor_2d(c->w, PAVE_F32, N, K),
+                             .y = pave_tensor_2d(c->y, PAVE_F32, 2, N)}};
+    groups[1] = groups[0];
+    groups[1].y.offset = 2 * N * sizeof(float);
+    pave_grouped_params grouped = {
+        .size = sizeof grouped, .groups = groups, .group_count = 2, .transpose_b = 1};
+    return pave_matmul_grouped(c->timed, &grouped, NULL);
+}
+
 static pave_status compute(cycle *c) {
     pave_tensor w = pave_tensor_2d(c->w, PAVE_F32, N, K), second = pave_tensor_2d(c->w, PAVE_F32, N, N);
     TRY(pave_weights_create(c->timed, &w, PAVE_HIGH, &c->weights));
@@ -94,6 +106,7 @@ static pave_status compute(cycle *c) {
                                  .y = pave_tensor_2d(c->z, PAVE_F32, M, N)};
     TRY(pave_linear(c->timed, &linear, NULL));
     TRY(compute_large(c));
+    TRY(compute_grouped(c));
     pave_layer layers[2] = {{.weights = c->weights, .links = &sigmoid, .link_count = 1}, {.w = second}};
     pave_mlp_params mlp = {.size = sizeof mlp,
                            .x = linear.x,
@@ -201,7 +214,7 @@ static void each_call_loses_the_context(void **state) {
 static void each_allocation_runs_out(void **state) {
     (void)state;
     static const char *const takers[] = {"cuMemAlloc_v2", "cuStreamCreate", "cuEventCreate",
-                                         "cuModuleLoadData"};
+                                         "cuModuleLoadData", "cuMemAllocHost_v2"};
     for (size_t i = 0; i < sizeof takers / sizeof takers[0]; i++)
         assert_true(sweep(takers[i], CUDA_ERROR_OUT_OF_MEMORY, "") > 0);
 }

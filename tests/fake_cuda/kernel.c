@@ -99,8 +99,8 @@ static CUfunction find_function(CUfunction function) {
 FAKE_API CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute which, int value) {
     ENTER(cuFuncSetAttribute);
     if (fault) return fault;
-    if (find_function(function) && which == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT && value >= -1 &&
-        value <= 100)
+    if (find_function(function) && which == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT &&
+        value >= -1 && value <= 100)
         return CUDA_SUCCESS;
     if (!find_function(function) || which != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 ||
         value > 101376)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The OpenCL backend through the public interface, on the first OpenCL device there is: events that outlive
- * their queue, the account of memory, and kernels from a cache that was damaged. Skipped where there is none.
- */
-#include <pave/pave.h>
+ * The OpenCL backend on the first OpenCL device there is: events that outlive their queue, uploads, the account of memory,
+ * and kernels from a cache that was damaged. Skipped where there is none. */
+#include "src/objects.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -55,6 +54,32 @@ static void event_outlives_its_queue(void **state) {
     pave_event_destroy(&event);
     pave_buffer_destroy(&buffer);
     pave_queue_destroy(&other);
+    pave_context_destroy(&context);
+}
+
+/* The source is overwritten as soon as each call is back, with the queue's earlier work still to do. */
+static void upload_lets_its_source_go(void **state) {
+    (void)state;
+    enum { COUNT = 200, BYTES = 4096 };
+    static unsigned char source[BYTES], got[COUNT * BYTES];
+    pave_context *context = context_or_skip();
+    pave_queue *queue = NULL;
+    pave_buffer *buffer = NULL;
+    const unsigned char one = 1;
+    assert_int_equal(pave_queue_create(context, NULL, &queue), PAVE_OK);
+    assert_int_equal(pave_buffer_create(context, sizeof got, &buffer), PAVE_OK);
+    assert_int_equal(pave_buffer_fill(queue, buffer, 0, sizeof got, &one, 1, NULL), PAVE_OK);
+    for (int i = 0; i < COUNT; i++) {
+        memset(source, i, BYTES);
+        assert_int_equal(
+            device->backend->upload(queue->native, buffer->memory, (uint64_t)i * BYTES, source, BYTES),
+            PAVE_OK);
+        memset(source, 0xff, BYTES);
+    }
+    assert_int_equal(pave_buffer_read(queue, buffer, 0, got, sizeof got, PAVE_BLOCK, NULL), PAVE_OK);
+    for (int i = 0; i < COUNT * BYTES; i++) assert_int_equal(got[i], i / BYTES);
+    pave_buffer_destroy(&buffer);
+    pave_queue_destroy(&queue);
     pave_context_destroy(&context);
 }
 
@@ -165,8 +190,8 @@ int main(void) {
         fprintf(stderr, "PAVE_TEST_REQUIRE wants opencl, and there is no device\n");
         return 1;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(event_outlives_its_queue),
-                                       cmocka_unit_test(memory_is_accounted),
-                                       cmocka_unit_test(damaged_cache_is_rebuilt)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(event_outlives_its_queue), cmocka_unit_test(upload_lets_its_source_go),
+        cmocka_unit_test(memory_is_accounted), cmocka_unit_test(damaged_cache_is_rebuilt)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
