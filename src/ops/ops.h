@@ -123,6 +123,16 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
 /* Checks an epilogue's words, for rows of n (chain_check.c). */
 pave_status pave__check_epilogue(const pave_epilogue *e, int64_t n);
 
+/* ---- groups (grouped_check.c) */
+
+pave_status pave__check_grouped(pave_context *context, const pave_grouped_params *params);
+/* A group's sizes. */
+int64_t pave__grouped_m(const pave_grouped_params *params, size_t group);
+int64_t pave__grouped_n(const pave_grouped_params *params, size_t group);
+int64_t pave__grouped_k(const pave_grouped_params *params, size_t group);
+
+/* ---- running (submit.c, plan_api.c) */
+
 /* Finds or checks the plan and submits. */
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
                       const pave_sync *sync);

@@ -256,6 +256,12 @@ static void test_grouped(void **state) {
         snprintf(what, sizeof what, "groups, way %d", wrong);
         refused(pave_matmul_grouped(queue, &p, NULL), PAVE_E_INVALID, word, what);
     }
+    right.group_count = 1;
+    groups[0] = (pave_group){pave_tensor_2d(ba, PAVE_F32, M, K), pave_tensor_2d(bb, PAVE_F32, K, N),
+                             pave_tensor_2d(by, PAVE_F32, M, N)};
+    groups[0].y.strides[0] = 1, groups[0].y.strides[1] = M;
+    refused(pave_matmul_grouped(queue, &right, NULL), PAVE_E_UNSUPPORTED, "groups[0].y",
+            "a group's y turned");
     right.group_count = 0;
     TEST_OK(pave_matmul_grouped(queue, &right, NULL));
 }
