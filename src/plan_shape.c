@@ -67,6 +67,8 @@ static pave_status check_shape(const pave_problem_params *q) {
 static pave__operand contiguous(int type, int64_t rows, int64_t cols, bool turned, int64_t batch) {
     int64_t size = type == PAVE_T_I32 ? 4 : (int64_t)pave_dtype_bytes((pave_dtype)type), whole;
     pave__operand o = {.type = (uint8_t)type};
+    o.align = PAVE__BUFFER_ALIGN;
+    if (rows == 0 || cols == 0) return o;
     o.row = rows == 1 ? 0 : turned ? 1 : cols;
     o.col = cols == 1 ? 0 : turned ? rows : 1;
     if (__builtin_mul_overflow(rows, cols, &whole)) whole = INT64_MAX;
@@ -95,57 +97,76 @@ static pave_status shape_layer(const pave_problem_params *q, size_t i, int64_t k
 }
 
 /* y, over the space that a window makes where there is one. */
-static void shape_output(const pave_problem_params *q, int64_t n, int64_t batch, pave__problem *p) {
+static void shape_output(const pave_problem_params *q, int64_t n, int64_t batch, bool turned,
+                         pave__problem *p) {
     int type = q->reduction == PAVE_REDUCE_ARGMAX ? PAVE_T_I32 : q->y_type ? (int)q->y_type : PAVE_T_F32;
     bool wide = !q->reduction || pave__is_wide(q->reduction);
     if (!p->window) {
-        p->y = contiguous(type, p->m, wide ? n : 1, wide && q->across, batch);
-        if (!wide) p->y.row = p->m == 1 ? 0 : 1;
+        p->y = contiguous(type, p->m, wide ? n : 1, wide && turned, batch);
         return;
     }
     int64_t windows = n / p->window, width = wide ? p->window : 1;
-    p->y = contiguous(type, windows, width, false, 1);
-    p->y.batch[PAVE_BATCH_DIMS - 1] = windows * width;
-    if (batch > 1) p->y.batch[PAVE_BATCH_DIMS - 2] = p->m * windows * width;
+    p->y = contiguous(type, windows, width, false, p->m);
+    if (batch <= 1) return;
+    int64_t matrix;
+    if (__builtin_mul_overflow(p->m, windows * width, &matrix)) matrix = INT64_MAX;
+    p->y.batch[PAVE_BATCH_DIMS - 2] = matrix;
+    p->y.align = pave__align_of(p->y.align | (uint64_t)matrix * pave_dtype_bytes((pave_dtype)type));
 }
 
-static pave_status shape_problem(const pave_problem_params *q, pave__problem *p) {
-    pave_status status = check_shape(q);
-    if (status) return status;
-    int64_t batch = q->op == PAVE_OP_MATMUL && q->batch ? q->batch : 1;
-    p->op = (uint8_t)(q->op == PAVE_OP_MLP && q->layer_count == 1 ? PAVE_OP_LINEAR : q->op);
-    p->batch[0] = p->batch[1] = 1;
-    p->batch[PAVE_BATCH_DIMS - 1] = batch;
+/* The rows, columns and batch of x, and whether it lies turned, merged as contiguous operands are. */
+static pave_status shape_space(const pave_problem_params *q, pave__problem *p, bool *turned) {
+    int64_t *batch = &p->batch[PAVE_BATCH_DIMS - 1], *flat = NULL, by = 1;
+    *turned = false;
+    p->batch[0] = p->batch[1] = *batch = 1;
     p->m = q->m;
     p->k = q->k;
     if (q->op == PAVE_OP_GROUPED) {
-        status = check_groups(q, &p->m);
+        pave_status status = check_groups(q, &p->m);
         if (status) return status;
         p->groups = (int64_t)q->group_count;
         for (size_t i = 0; i < q->group_count; i++)
             if (q->group_rows[i] > p->group_rows) p->group_rows = q->group_rows[i];
+        *turned = q->transpose_a != 0;
+    } else if (q->op == PAVE_OP_MATMUL) {
+        *turned = q->transpose_a != 0 && q->m > 1 && q->k > 1;
+        if (q->batch) *batch = q->batch;
+        if ((q->shared_b || q->k == 0) && !*turned)
+            flat = &p->m, by = *batch, *batch = 1; /* rows that one b serves */
+    } else if (q->op == PAVE_OP_MAP) {
+        flat = &p->k, by = p->m, p->m = 1;
+    } else if (q->op == PAVE_OP_REDUCE) {
+        int64_t windows = q->window ? q->k / q->window : 1;
+        if (q->window) p->k = q->window;
+        *turned = q->across != 0 && q->m > 1 && p->k > 1;
+        if (*turned)
+            *batch = windows;
+        else
+            flat = &p->m, by = windows; /* a window is a row like any other */
     }
-    bool turned = q->op == PAVE_OP_REDUCE ? q->across : q->transpose_a != 0;
-    p->x = contiguous(q->x_type ? q->x_type : PAVE_F32, p->m, p->k, turned, batch);
+    if (flat && __builtin_mul_overflow(*flat, by, flat))
+        return pave__fail(PAVE_E_INVALID, "problem: m %" PRId64 " and k %" PRId64 " are no shape to plan",
+                          q->m, q->k);
+    return PAVE_OK;
+}
+
+static pave_status shape_problem(const pave_problem_params *q, pave__problem *p) {
+    bool turned;
+    pave_status status = check_shape(q);
+    if (!status) status = shape_space(q, p, &turned);
+    if (status) return status;
+    int64_t batch = p->batch[PAVE_BATCH_DIMS - 1], k = p->k;
+    p->op = (uint8_t)(q->op == PAVE_OP_MLP && q->layer_count == 1 ? PAVE_OP_LINEAR : q->op);
+    p->x = contiguous(q->x_type ? (int)q->x_type : PAVE_T_F32, p->m, p->k, turned, batch);
     p->reduction = (uint8_t)q->reduction;
     p->precision = (uint8_t)(is_product(q->op) ? q->precision : 0);
     p->layer_count = (uint8_t)(is_product(q->op) ? q->layer_count : 0);
     p->window = is_product(q->op) ? q->window : 0;
-    int64_t k = q->k;
     for (size_t i = 0; !status && i < p->layer_count; i++) {
         status = shape_layer(q, i, k, batch, &p->layers[i]);
         k = q->widths[i];
     }
-    shape_output(q, k, batch, p);
-    if (q->op != PAVE_OP_REDUCE || !q->window) return status;
-    /* A reduction's windows are rows like any others. */
-    p->batch[PAVE_BATCH_DIMS - 1] = p->m;
-    p->m = q->k / q->window;
-    p->k = q->window;
-    p->x = contiguous(p->x.type, p->m, p->k, false, q->m);
-    bool wide = pave__is_wide(q->reduction);
-    p->y = contiguous(p->y.type, p->m, wide ? p->k : 1, false, q->m);
-    if (!wide) p->y.row = p->m == 1 ? 0 : 1;
+    shape_output(q, k, batch, turned && q->op == PAVE_OP_REDUCE, p);
     return status;
 }
 

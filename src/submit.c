@@ -200,6 +200,16 @@ static pave_status ensure_workspace(pave_queue *queue, uint64_t bytes) {
     return PAVE_OK;
 }
 
+pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan) {
+    pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
+    for (int i = 0; !status && i < plan->data.step_count; i++) {
+        void *kernel;
+        status =
+            pave__kernel_get(queue->context, plan->data.steps[i].row, plan->data.steps[i].link_mask, &kernel);
+    }
+    return status;
+}
+
 /* What can fail for want of memory or a kernel fails before the first launch, so that y stays untouched. */
 static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave__job *job, ready *list) {
     pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);

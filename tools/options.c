@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Options and words: long options with a suggestion for a mistyped one, integers that cannot overflow, and
  * the one table of words for each of the library's enums. */
-#include "kernels/reduce/reductions.h"
 #include "tools/common.h"
 
 #include <errno.h>
@@ -24,9 +23,17 @@ const tool_word tool_activations[] = {{"none", PAVE_LINK_NONE, 0, 0},
                                       {"softplus", PAVE_LINK_SOFTPLUS, 0, 0},
                                       {"elu", PAVE_LINK_ELU, 1, 0},
                                       {NULL, 0, 0, 0}};
-#define WORD(ENUM, name, formula, empty, states, wide) {#name, PAVE_REDUCE_##ENUM, 0, 0},
-const tool_word tool_reductions[] = {{"none", PAVE_REDUCE_NONE, 0, 0}, PAVE_REDUCTIONS(WORD){NULL, 0, 0, 0}};
-#undef WORD
+const tool_word tool_reductions[] = {{"none", PAVE_REDUCE_NONE, 0, 0},
+                                     {"logsumexp", PAVE_REDUCE_LOGSUMEXP, 0, 0},
+                                     {"sum", PAVE_REDUCE_SUM, 0, 0},
+                                     {"mean", PAVE_REDUCE_MEAN, 0, 0},
+                                     {"max", PAVE_REDUCE_MAX, 0, 0},
+                                     {"min", PAVE_REDUCE_MIN, 0, 0},
+                                     {"argmax", PAVE_REDUCE_ARGMAX, 0, 0},
+                                     {"softmax", PAVE_REDUCE_SOFTMAX, 0, 0},
+                                     {"log_softmax", PAVE_REDUCE_LOG_SOFTMAX, 0, 0},
+                                     {"normalize", PAVE_REDUCE_NORMALIZE, 0, 0},
+                                     {NULL, 0, 0, 0}};
 const tool_word tool_precisions[] = {{"highest", PAVE_HIGHEST, 0, 0},
                                      {"high", PAVE_HIGH, 0, 0},
                                      {"medium", PAVE_MEDIUM, 0, 0},

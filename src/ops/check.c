@@ -53,11 +53,16 @@ static const char *layout_text(const pave_tensor *t, char *text, size_t capacity
     return text;
 }
 
+bool pave__has_elements(const pave_tensor *t) {
+    for (int d = 0; d < t->rank; d++)
+        if (t->shape[d] == 0) return false;
+    return true;
+}
+
 static pave_status check_reach(const pave_tensor *t, const char *name, pave__reach *r) {
     int64_t last = 0, step, bytes;
     r->begin = r->end = t->offset;
-    for (int d = 0; d < t->rank; d++)
-        if (t->shape[d] == 0) return PAVE_OK;
+    if (!pave__has_elements(t)) return PAVE_OK;
     bool over = false;
     for (int d = 0; d < t->rank; d++) {
         over = over || __builtin_mul_overflow(t->shape[d] - 1, t->strides[d], &step);
@@ -85,8 +90,8 @@ pave_status pave__check_tensor(const pave_context *context, const pave_tensor *t
 /* From the smallest stride up, each must step over all that the smaller ones reach. */
 pave_status pave__check_distinct(const pave_tensor *t, const char *name) {
     int order[PAVE_MAX_RANK], count = 0;
+    if (!pave__has_elements(t)) return PAVE_OK;
     for (int d = 0; d < t->rank; d++) {
-        if (t->shape[d] == 0) return PAVE_OK;
         if (t->shape[d] == 1) continue;
         int at = count++;
         for (; at > 0 && t->strides[order[at - 1]] > t->strides[d]; at--) order[at] = order[at - 1];
@@ -118,7 +123,8 @@ pave_status pave__check_shape(const pave_tensor *t, const char *name, int rank, 
 }
 
 bool pave__overlap(const pave_tensor *a, const pave__reach *ra, const pave_tensor *b, const pave__reach *rb) {
-    return a->buffer == b->buffer && ra->begin < rb->end && rb->begin < ra->end;
+    if (a->buffer != b->buffer || ra->begin == ra->end || rb->begin == rb->end) return false;
+    return ra->begin < rb->end && rb->begin < ra->end;
 }
 
 bool pave__same_view(const pave_tensor *a, const pave_tensor *b) {
@@ -133,6 +139,7 @@ bool pave__same_view(const pave_tensor *a, const pave_tensor *b) {
 
 bool pave__broadcast(const pave_tensor *t, int rank, const int64_t *shape, int64_t *strides) {
     const int skip = rank - t->rank;
+    const bool holds = pave__has_elements(t);
     for (int d = 0; d < -skip; d++)
         if (t->shape[d] != 1) return false;
     for (int d = 0; d < rank; d++) {
@@ -140,9 +147,14 @@ bool pave__broadcast(const pave_tensor *t, int rank, const int64_t *shape, int64
         strides[d] = 0;
         if (own < 0 || t->shape[own] == 1) continue;
         if (t->shape[own] != shape[d]) return false;
-        strides[d] = t->strides[own];
+        if (holds) strides[d] = t->strides[own];
     }
     return true;
+}
+
+pave_status pave__check_epsilon(pave_reduction reduction, float epsilon, const char *name) {
+    if (reduction != PAVE_REDUCE_NORMALIZE || epsilon >= 0) return PAVE_OK;
+    return pave__fail(PAVE_E_INVALID, "%s: %g is less than 0 or no number", name, (double)epsilon);
 }
 
 pave_status pave__check_words(pave_reduction reduction, pave_precision precision) {

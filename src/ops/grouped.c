@@ -74,8 +74,11 @@ static pave_status check_group(lowering *s, size_t g) {
     const int64_t shape[2] = {a_rows(p, g), b_rows(p, g)};
     status = pave__check_shape(&group->y, name_of(g, "y", text), reduces ? 1 : 2, shape);
     if (status) return status;
-    if (index && shape[0] && (shape[1] == 0 || shape[1] > INT32_MAX))
-        return pave__fail(PAVE_E_INVALID, "groups[%zu].b: no index of a row of %" PRId64, g, shape[1]);
+    if (index && shape[0] && shape[1] == 0)
+        return pave__fail(PAVE_E_INVALID, "groups[%zu].b: rows of no values have no argmax", g);
+    if (index && shape[0] && shape[1] > INT32_MAX)
+        return pave__fail(PAVE_E_UNSUPPORTED, "groups[%zu].b: an index of rows of %" PRId64 " passes 31 bits",
+                          g, shape[1]);
     if (p->bias.buffer && shape[1] != s->n)
         return pave__fail(PAVE_E_INVALID, "groups[%zu].b: width %" PRId64 " where the bias has %" PRId64, g,
                           shape[1], s->n);
@@ -130,7 +133,9 @@ static pave_status check_inputs(lowering *s, const extent *inputs, const char *f
             else
                 high = mid;
         }
-        for (; low < count && sorted[low].tensor->buffer == in->tensor->buffer; low++)
+        for (; low < count && sorted[low].tensor->buffer == in->tensor->buffer &&
+               sorted[low].reach.begin < in->reach.end;
+             low++)
             if (pave__overlap(in->tensor, &in->reach, sorted[low].tensor, &sorted[low].reach))
                 return pave__fail(PAVE_E_INVALID, "groups[%zu].%s: it overlaps y of group %zu", g, field,
                                   sorted[low].group);
@@ -158,7 +163,7 @@ static pave_status check_bias(lowering *s) {
 static pave_status check_epilogue(const lowering *s) {
     const pave_epilogue *e = &s->params->epilogue;
     pave_status status = pave__check_words(e->reduction, s->params->precision);
-    if (!status) status = pave__check_epilogue(e, "epilogue.", 1);
+    if (!status) status = pave__check_epilogue(e, 1);
     if (status) return status;
     if (pave__is_wide(e->reduction) || e->window || e->unreduced.buffer)
         return pave__fail(PAVE_E_INVALID, "epilogue.reduction: groups reduce to one value a row");
@@ -202,55 +207,57 @@ static bool is_empty(const pave_grouped_params *p, size_t g) {
 static bool continues(const lowering *s, size_t first, size_t g, int64_t rows) {
     const pave_group *a = &s->params->groups[first], *b = &s->params->groups[g];
     if (a->a.buffer != b->a.buffer || a->b.buffer != b->b.buffer || a->y.buffer != b->y.buffer) return false;
-    if (!s->params->epilogue.reduction) return true;
+    if (!s->params->epilogue.reduction || is_empty(s->params, g)) return true;
     if (b_rows(s->params, first) != b_rows(s->params, g)) return false;
     int64_t stride = a->y.strides[0];
     uint64_t next = a->y.offset + (uint64_t)(rows * stride) * pave_dtype_bytes(a->y.type);
     return b->y.offset == next && (b->y.shape[0] == 1 || b->y.strides[0] == stride);
 }
 
-/* Adds to what all groups of a run have in common. */
+/* Adds to what the groups of a run have in common; `first` begins it. */
 static void widen(pave__operand *o, const pave_tensor *t, int64_t row, int64_t col, bool first) {
-    int64_t size = (int64_t)pave_dtype_bytes(t->type);
+    size_t size = pave_dtype_bytes(t->type);
     uint64_t bits = t->offset | t->buffer->align;
-    if (row != 1) bits |= (uint64_t)(row * size);
-    if (col != 1) bits |= (uint64_t)(col * size);
+    if (row != 1) bits |= (uint64_t)row * size;
+    if (col != 1) bits |= (uint64_t)col * size;
     if (first) *o = (pave__operand){.row = row, .col = col, .align = 256, .type = (uint8_t)t->type};
+    if (row > o->row) o->row = row;
     if (o->col != col) o->col = 2; /* not the same in all groups: whoever needs 1 must not count on it */
     o->align = pave__align_of(o->align | bits);
 }
 
 static int64_t stride_of(const pave_tensor *t, int dim) {
-    return t->shape[dim] == 1 ? 0 : t->strides[dim];
+    return t->shape[dim] == 1 || !pave__has_elements(t) ? 0 : t->strides[dim];
 }
 
 static int64_t unit_stride_of(const pave_tensor *t, int dim) {
-    return t->shape[dim] <= 1 ? 1 : t->strides[dim];
+    return t->shape[dim] == 1 || !pave__has_elements(t) ? 1 : t->strides[dim];
 }
 
 static void add_group(const lowering *s, pave__lowered *run, size_t g, pave_abi_group *out) {
     const pave_grouped_params *p = s->params;
     const pave_group *group = &p->groups[g];
     pave__problem *q = &run->problem;
-    bool first = q->groups == 0;
+    bool first = q->m == 0;
     int a_row = p->transpose_a ? 1 : 0, b_row = p->transpose_b ? 0 : 1;
     *out = (pave_abi_group){.m = a_rows(p, g), .n = b_rows(p, g), .k = a_cols(p, g), .row_base = q->m};
     out->a_offset = (int64_t)group->a.offset, out->b_offset = (int64_t)group->b.offset;
     out->a_row = stride_of(&group->a, a_row), out->a_col = unit_stride_of(&group->a, 1 - a_row);
     out->b_row = stride_of(&group->b, b_row), out->b_col = unit_stride_of(&group->b, 1 - b_row);
+    q->groups++;
     if (is_empty(p, g)) out->m = 0;
+    if (out->m == 0) return;
     if (p->alpha && *p->alpha == 0) out->k = 0;
     q->m += out->m;
-    q->groups++;
     if (out->m > q->group_rows) q->group_rows = out->m;
     if (out->k > q->k) q->k = out->k;
     if (out->n > q->layers[0].n) q->layers[0].n = out->n;
     widen(&q->x, &group->a, out->a_row, out->a_col, first);
     widen(&q->layers[0].w, &group->b, out->b_row, out->b_col, first);
     if (p->epilogue.reduction) {
-        if (first)
-            q->y = (pave__operand){.row = group->y.strides[0], .align = 4, .type = (uint8_t)group->y.type};
-        if (first) run->job.y.offset = (int64_t)group->y.offset;
+        if (!first) return;
+        widen(&q->y, &group->y, group->y.strides[0], 0, true);
+        run->job.y.offset = (int64_t)group->y.offset;
         return;
     }
     out->y_offset = (int64_t)group->y.offset;
@@ -340,7 +347,7 @@ static pave_status lower(pave_context *context, const pave_grouped_params *p, lo
     return check_all(s);
 }
 
-/* That every run has a plan, before any of them starts. The context keeps what is made. */
+/* That every run has a plan and what that needs, before any of them starts. Context and queue keep what is made. */
 static pave_status plan_all(pave_queue *queue, lowering *s) {
     const pave_plan *given = s->params->plan;
     pave_status status = PAVE_OK;
@@ -350,10 +357,13 @@ static pave_status plan_all(pave_queue *queue, lowering *s) {
         if (s->run.nothing) continue;
         if (given) {
             status = pave__plan_check(given, queue->context, &s->run.problem);
+            if (!status) status = pave__make_ready(queue, given);
             continue;
         }
         status = pave__plan_get(queue->context, &s->run.problem, &plan);
-        if (!status) pave__plan_release(plan);
+        if (status) return status;
+        status = pave__make_ready(queue, plan);
+        pave__plan_release(plan);
     }
     return status;
 }

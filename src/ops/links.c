@@ -8,6 +8,7 @@
 typedef char name_text[96];
 
 static const char *name_of(const pave__links *l, size_t i, const char *field, name_text text) {
+    if (l->alone) return l->name;
     snprintf(text, sizeof(name_text), "%s[%zu].%s", l->name, i, field);
     return text;
 }
@@ -30,6 +31,9 @@ static pave_status check_tensor(const pave_context *context, const pave__links *
     }
     if (pave__overlap(t, &reach, l->y, l->y_reach) && !(l->may_be_y && pave__same_view(t, l->y)))
         return pave__fail(PAVE_E_INVALID, "%s: it overlaps y and is not exactly y", name);
+    if (l->unreduced && pave__overlap(t, &reach, l->unreduced, l->unreduced_reach) &&
+        !(l->may_be_unreduced && pave__same_view(t, l->unreduced)))
+        return pave__fail(PAVE_E_INVALID, "%s: it overlaps epilogue.unreduced", name);
     pave__space_join(space, strides);
     return PAVE_OK;
 }
@@ -79,7 +83,7 @@ void pave__links_lower(const pave__links *l, const pave__space *space, pave__pli
         int64_t strides[PAVE_MAX_RANK] = {0};
         const pave_tensor *t = &l->links[i].tensor;
         if (t->buffer) pave__broadcast(t, l->rank, l->shape, strides);
-        int64_t col = l->columns ? strides[l->rank - 1] : 0;
+        int64_t col = l->columns && l->window != 1 ? strides[l->rank - 1] : 0;
         if (l->window) strides[l->rank - 1] *= l->window;
         pave__link_lower(&l->links[i], space, strides, col, &plinks[i], &jobs[i]);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pave_map and pave_copy: element-wise chains between any layouts. All dimensions merge as one; the columns are then the
- * dimension that y has contiguous, the rows the one that x has, where they are not the same. */
+ * pave_map and pave_copy: element-wise chains between any layouts. The dimensions are walked as y lies, its innermost are
+ * the columns, and the rows are those that x has contiguous, where they are not the same. */
 #include "src/ops/ops.h"
 
 #include <string.h>
@@ -25,6 +25,7 @@ static pave_status check(pave_context *context, const pave_map_params *p, loweri
         return pave__fail(PAVE_E_INVALID, "y: it overlaps x and is not exactly x");
     pave__broadcast(&p->y, p->y.rank, p->y.shape, s->ys);
     pave__space_begin(&s->space, p->y.rank, p->y.shape);
+    pave__space_order(&s->space, s->ys);
     pave__space_join(&s->space, s->xs);
     pave__space_join(&s->space, s->ys);
     s->links = (pave__links){.name = "links",
@@ -39,13 +40,13 @@ static pave_status check(pave_context *context, const pave_map_params *p, loweri
     return pave__links_check(context, &s->links, &s->space);
 }
 
-/* Moves the dimension of stride 1, if there is one, to `to`; the others keep their order. */
-static void bring(int *dims, int to, const int64_t *strides) {
-    for (int i = to; i >= 0; i--) {
+/* Makes the dimension that has stride 1, if there is one, the last; the others keep their order. */
+static void bring_contiguous(int *dims, int count, const int64_t *strides) {
+    for (int i = count - 1; i >= 0; i--) {
         if (strides[dims[i]] != 1) continue;
         int d = dims[i];
-        for (; i < to; i++) dims[i] = dims[i + 1];
-        dims[to] = d;
+        for (; i < count - 1; i++) dims[i] = dims[i + 1];
+        dims[i] = d;
         return;
     }
 }
@@ -57,12 +58,8 @@ static pave_status lower(pave_context *context, const pave_map_params *params, p
     pave__problem *p = &out->problem;
     memset(p, 0, offsetof(pave__problem, layers));
     memset(&out->job, 0, offsetof(pave__job, layers));
-    int dims[PAVE_MAX_RANK], count = pave__space_merge(&s.space, dims), col = -1;
-    if (count > 0) {
-        bring(dims, count - 1, s.ys);
-        col = dims[--count];
-        if (count > 0) bring(dims, count - 1, s.xs);
-    }
+    int dims[PAVE_MAX_RANK], count = pave__space_merge(&s.space, dims), col = count > 0 ? dims[--count] : -1;
+    bring_contiguous(dims, count, s.xs);
     pave__space_place(&s.space, dims, count, PAVE_BATCH_DIMS);
     pave__space_extents(&s.space, p, &out->job);
     p->op = PAVE_OP_MAP;

@@ -27,14 +27,17 @@ pave_status pave__check_tensor(const pave_context *context, const pave_tensor *t
 pave_status pave__check_distinct(const pave_tensor *t, const char *name);
 /* An output's shape, exactly. */
 pave_status pave__check_shape(const pave_tensor *t, const char *name, int rank, const int64_t *shape);
+bool pave__has_elements(const pave_tensor *t);
 bool pave__overlap(const pave_tensor *a, const pave__reach *ra, const pave_tensor *b, const pave__reach *rb);
 /* Whether two tensors are the same elements in the same order; extents of 1 do not matter. */
 bool pave__same_view(const pave_tensor *a, const pave_tensor *b);
-/* Strides of `t` over a shape that it broadcasts to, 0 where it repeats; false where it does not broadcast. */
+/* Strides of `t` over a shape that it broadcasts to, 0 where it repeats and where it holds no element, for then they may
+ * be anything; false where it does not broadcast. */
 bool pave__broadcast(const pave_tensor *t, int rank, const int64_t *shape, int64_t *strides);
 
 /* Words and handles that come with a call. */
 pave_status pave__check_words(pave_reduction reduction, pave_precision precision);
+pave_status pave__check_epsilon(pave_reduction reduction, float epsilon, const char *name);
 pave_status pave__check_params(const void *params, size_t size, size_t known);
 pave_status pave__check_queue(const pave_queue *queue, const pave_sync *sync);
 pave_status pave__check_plan_out(const pave_context *context, pave_plan **plan);
@@ -46,13 +49,17 @@ pave_status pave__check_plan_out(const pave_context *context, pave_plan **plan);
 typedef struct pave__space {
     int rank;
     int64_t shape[PAVE_MAX_RANK];
-    uint32_t apart; /* bit d: d and the next dimension longer than 1 do not merge */
+    int order[PAVE_MAX_RANK]; /* its dimensions as they are walked, outermost first */
+    uint32_t apart;           /* bit d: d and the next dimension longer than 1 do not merge */
     /* Merged dimensions by their innermost original one, -1 for none. */
     int row, col, batch[PAVE_BATCH_DIMS], outer[PAVE__OUTER_DIMS];
     int64_t size[PAVE_MAX_RANK];
 } pave__space;
 
 void pave__space_begin(pave__space *s, int rank, const int64_t *shape);
+/* Walks the dimensions as one operand lies in memory, where their order is free: those that it repeats outermost. Before
+ * any operand joins. */
+void pave__space_order(pave__space *s, const int64_t *strides);
 void pave__space_join(pave__space *s, const int64_t *strides);
 /* The merged dimensions, outermost first; returns how many. Gives them no places. */
 int pave__space_merge(pave__space *s, int *dims);
@@ -71,6 +78,7 @@ void pave__space_extents(const pave__space *s, pave__problem *p, pave__job *job)
 /* A chain of links as an operation's argument: `name` is its array, to which "[i].op" and so on is added. */
 typedef struct pave__links {
     const char *name;
+    bool alone; /* one link, whose tensor is the argument `name` itself */
     const pave_link *links;
     size_t count, most;
     int rank;       /* of the shape that tensors broadcast to */
@@ -80,6 +88,9 @@ typedef struct pave__links {
     const pave_tensor *y; /* what tensors must not overlap, but may be, where `may_be_y` */
     const pave__reach *y_reach;
     bool may_be_y;
+    const pave_tensor *unreduced; /* the same, or NULL */
+    const pave__reach *unreduced_reach;
+    bool may_be_unreduced;
 } pave__links;
 
 /* Checks, and joins every tensor's strides over the row dimensions to the space. */
@@ -109,12 +120,14 @@ typedef struct pave__chain {
 
 pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, pave__lowered *out);
 
-/* Checks an epilogue's words and counts; `prefix` goes before the names of its members. */
-pave_status pave__check_epilogue(const pave_epilogue *e, const char *prefix, int64_t n);
+/* Checks an epilogue's words, for rows of n (chain_check.c). */
+pave_status pave__check_epilogue(const pave_epilogue *e, int64_t n);
 
 /* Finds or checks the plan and submits. */
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
                       const pave_sync *sync);
+/* Makes ready what can fail for want of memory or a kernel, where several plans are to run one after the other. */
+pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan);
 /* The plan alone, counted for the caller. PAVE_E_INVALID where there is nothing to launch. */
 pave_status pave__plan_of(pave_context *context, const pave__lowered *lowered, pave_plan **plan);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pave_reduce: a reduction along one axis on its own. The other dimensions are the rows; windows are one dimension more,
- * and the last. */
+ * pave_reduce: a reduction along one axis on its own. The other dimensions are the rows, walked as x lies; windows are
+ * one dimension more. */
 #include "src/ops/ops.h"
 
 #include <inttypes.h>
@@ -61,16 +61,17 @@ static void to_rows(const pave_reduce_params *p, const axes *a, const int64_t *o
     int64_t by_x[PAVE_MAX_RANK];
     for (int d = 0, y = 0; d < p->x.rank; d++) by_x[d] = d == a->axis && !a->kept ? 0 : over_y[y++];
     for (int r = 0; r < a->rank; r++) rows[r] = by_x[a->from[r]];
-    *col = a->wide ? by_x[a->axis] : 0;
+    *col = a->wide && a->length != 1 ? by_x[a->axis] : 0;
     if (p->window && a->wide) rows[a->rank - 1] *= p->window;
 }
 
 static void x_to_rows(const pave_reduce_params *p, const axes *a, int64_t *rows, int64_t *col) {
+    const bool holds = pave__has_elements(&p->x);
     for (int r = 0; r < a->rank; r++) {
         int d = a->from[r];
-        rows[r] = a->shape[r] == 1 ? 0 : p->x.strides[d] * (d == a->axis ? p->window : 1);
+        rows[r] = a->shape[r] == 1 || !holds ? 0 : p->x.strides[d] * (d == a->axis ? p->window : 1);
     }
-    *col = a->length == 1 ? 0 : p->x.strides[a->axis];
+    *col = a->length == 1 || !holds ? 0 : p->x.strides[a->axis];
 }
 
 typedef struct lowering {
@@ -90,6 +91,7 @@ static pave_status check(pave_context *context, const pave_reduce_params *p, low
     if (!p->reduction) return pave__fail(PAVE_E_INVALID, "reduction: none is asked for");
     bool index = p->reduction == PAVE_REDUCE_ARGMAX;
     status = pave__check_tensor(context, &p->x, "x", false, &s->x);
+    if (!status) status = pave__check_epsilon(p->reduction, p->epsilon, "epsilon");
     if (!status) status = check_axis(p, a);
     if (!status) status = pave__check_tensor(context, &p->y, "y", index, &s->y);
     if (!status) status = pave__check_distinct(&p->y, "y");
@@ -151,6 +153,7 @@ static pave_status lower(pave_context *context, const pave_reduce_params *params
     pave__broadcast(&params->y, s.y_rank, s.y_shape, over_y);
     to_rows(params, &s.axes, over_y, y, &y_col);
     pave__space_begin(&s.space, s.axes.rank, s.axes.shape);
+    pave__space_order(&s.space, x);
     pave__space_join(&s.space, x);
     pave__space_join(&s.space, y);
     status = lower_links(context, &s, NULL);

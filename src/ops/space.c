@@ -8,18 +8,34 @@
 void pave__space_begin(pave__space *s, int rank, const int64_t *shape) {
     memset(s, 0, sizeof *s);
     s->rank = rank;
-    memcpy(s->shape, shape, (size_t)rank * sizeof *shape);
+    for (int d = 0; d < rank; d++) {
+        s->shape[d] = shape[d];
+        s->order[d] = d;
+    }
 }
 
-/* The next dimension longer than 1 after d, or -1. */
-static int next_long(const pave__space *s, int d) {
-    for (d++; d < s->rank; d++)
-        if (s->shape[d] != 1) return d;
+void pave__space_order(pave__space *s, const int64_t *strides) {
+    for (int i = 1; i < s->rank; i++) {
+        int d = s->order[i], at = i;
+        for (; at > 0; at--) {
+            int before = s->order[at - 1];
+            if (strides[before] == 0 || (strides[d] != 0 && strides[before] >= strides[d])) break;
+            s->order[at] = before;
+        }
+        s->order[at] = d;
+    }
+}
+
+/* Where in the order the next dimension longer than 1 is, or -1. */
+static int next_long(const pave__space *s, int at) {
+    for (at++; at < s->rank; at++)
+        if (s->shape[s->order[at]] != 1) return at;
     return -1;
 }
 
 void pave__space_join(pave__space *s, const int64_t *strides) {
-    for (int d = next_long(s, -1), e; d >= 0 && (e = next_long(s, d)) >= 0; d = e) {
+    for (int at = next_long(s, -1), next; at >= 0 && (next = next_long(s, at)) >= 0; at = next) {
+        int d = s->order[at], e = s->order[next];
         int64_t whole;
         if (__builtin_mul_overflow(strides[e], s->shape[e], &whole) || strides[d] != whole)
             s->apart |= UINT32_C(1) << d;
@@ -29,12 +45,11 @@ void pave__space_join(pave__space *s, const int64_t *strides) {
 int pave__space_merge(pave__space *s, int *dims) {
     int count = 0;
     int64_t size = 1;
-    for (int d = next_long(s, -1); d >= 0; d = next_long(s, d)) {
-        bool over = __builtin_mul_overflow(size, s->shape[d], &size);
-        bool last = next_long(s, d) < 0 || (s->apart >> d & 1);
-        /* A product past 64 bits can only be of repeated elements; those stay apart. */
-        if (over) size = s->shape[d];
-        if (!last) continue;
+    for (int at = next_long(s, -1); at >= 0; at = next_long(s, at)) {
+        int d = s->order[at];
+        /* An output walks them all, so no product passes 64 bits but of an empty operation, which launches nothing. */
+        if (__builtin_mul_overflow(size, s->shape[d], &size)) size = 0;
+        if (next_long(s, at) >= 0 && !(s->apart >> d & 1)) continue;
         s->size[d] = size;
         dims[count++] = d;
         size = 1;

@@ -109,6 +109,10 @@ bool pave__choose_rows(const pave__planning *p, pave__family family, pave__step 
 bool pave__add_rows(const pave__planning *p, pave__family family, const pave__step *step,
                     pave__bundle *bundle);
 
+/* The links that a kernel is built for. The four with a tensor cost little and come together, so that chains of the
+ * same activations share a kernel. */
+uint32_t pave__link_mask(const pave__plink *links, int count);
+
 /* ---- closing.c: what becomes of the last layer's values */
 
 bool pave__has_states(int reduction);

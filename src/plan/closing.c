@@ -35,7 +35,7 @@ static pave__step step_over(const pave__problem *q) {
     pave__step step = {.layer = last_of(q), .m = q->m, .group_m = 1};
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) step.batch[d] = q->batch[d];
     if (q->after_count) step.links = PAVE__AFTER_LINKS;
-    for (int i = 0; i < q->after_count; i++) step.link_mask |= UINT32_C(1) << q->after[i].op;
+    step.link_mask = pave__link_mask(q->after, q->after_count);
     return step;
 }
 

@@ -7,10 +7,12 @@ int64_t pave__width_into(const pave__problem *q, int32_t layer) {
     return layer == 0 ? q->k : q->layers[layer - 1].n;
 }
 
-static uint32_t links_of(const pave__player *layer) {
+uint32_t pave__link_mask(const pave__plink *links, int count) {
+    const uint32_t binary =
+        1u << PAVE_LINK_ADD | 1u << PAVE_LINK_SUB | 1u << PAVE_LINK_MUL | 1u << PAVE_LINK_DIV;
     uint32_t mask = 0;
-    for (int i = 0; i < layer->link_count; i++) mask |= UINT32_C(1) << layer->links[i].op;
-    return mask;
+    for (int i = 0; i < count; i++) mask |= UINT32_C(1) << links[i].op;
+    return mask & binary ? mask | binary : mask;
 }
 
 /* What reading an element moves: a kernel follows whichever stride is the shorter. */
@@ -74,7 +76,7 @@ static pave__step start_gemm(const pave__work *work, const pave__row *row) {
     gemm.k = pave__width_into(q, work->index);
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) gemm.batch[d] = q->batch[d];
     gemm.links = layer->link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS;
-    gemm.link_mask = links_of(layer);
+    gemm.link_mask = pave__link_mask(layer->links, layer->link_count);
     gemm.groups = q->groups;
     return gemm;
 }

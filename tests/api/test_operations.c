@@ -100,7 +100,7 @@ static void test_matmul(void **state) {
     bad_matmul(&p, "y", "a broadcast output");
     p = right_matmul();
     p.c.shape[1] = M - 1;
-    bad_matmul(&p, "c", "c that does not broadcast");
+    bad_matmul(&p, "c: ", "c that does not broadcast");
     p = right_matmul();
     p.a.rank = 1;
     bad_matmul(&p, "a", "a vector");
@@ -160,6 +160,67 @@ static void test_epilogue(void **state) {
     const pave_link wide = {.op = PAVE_LINK_ADD, .tensor = three(bc, B, M, N - 1)};
     p.epilogue = (pave_epilogue){.links = &wide, .link_count = 1};
     bad_matmul(&p, "links[0]", "a tensor that does not broadcast");
+}
+
+/* Inputs that another output than y is written over. */
+static void test_unreduced(void **state) {
+    (void)state;
+    const pave_link full = {.op = PAVE_LINK_ADD, .tensor = three(bc, B, M, N)};
+    pave_matmul_params right = right_matmul(), p;
+    right.c = (pave_tensor){0};
+    right.y = pave_tensor_2d(by, PAVE_F32, B, M);
+    right.epilogue = (pave_epilogue){.reduction = PAVE_REDUCE_SUM, .unreduced = three(bc, B, M, N)};
+    p = right;
+    p.epilogue.unreduced.buffer = bb;
+    bad_matmul(&p, "b: it overlaps epilogue.unreduced", "unreduced on b");
+    p = right;
+    p.c = three(bc, 1, M, N);
+    bad_matmul(&p, "c: it overlaps epilogue.unreduced", "unreduced on a broadcast c");
+    p = right;
+    p.epilogue.links = &full, p.epilogue.link_count = 1;
+    p.epilogue.unreduced.offset = 4;
+    bad_matmul(&p, "links[0].tensor: it overlaps epilogue.unreduced", "unreduced beside a link's tensor");
+    p = right;
+    const pave_link after = {.op = PAVE_LINK_ADD, .tensor = pave_tensor_2d(bc, PAVE_F32, B, M)};
+    p.epilogue.after = &after, p.epilogue.after_count = 1;
+    bad_matmul(&p, "after[0].tensor: it overlaps epilogue.unreduced", "unreduced on what is read after it");
+    p = right;
+    p.epilogue.links = &full, p.epilogue.link_count = 1;
+    pave_plan *plan;
+    TEST_OK(pave_plan_matmul(context, &p, &plan)); /* exactly: read before it is written */
+    pave_plan_destroy(&plan);
+    p = right_matmul();
+    p.epilogue = (pave_epilogue){.reduction = PAVE_REDUCE_NORMALIZE, .epsilon = -1};
+    bad_matmul(&p, "epilogue.epsilon", "a negative epsilon");
+}
+
+/* A tensor with no element lies nowhere and reaches nothing, whatever its offset and strides. */
+static void test_nothing(void **state) {
+    (void)state;
+    pave_matmul_params p = right_matmul();
+    p.c = (pave_tensor){0};
+    p.a = three(by, B, M, 0), p.b = three(by, B, 0, N);
+    p.a.offset = p.b.offset = 8;
+    p.a.strides[0] = p.a.strides[1] = p.b.strides[0] = p.b.strides[2] = INT64_MAX / 2;
+    TEST_OK(pave_matmul(queue, &p, NULL));
+    pave_reduce_params r = {.size = sizeof r,
+                            .x = three(by, B, M, 0),
+                            .y = pave_tensor_2d(by, PAVE_F32, B, M),
+                            .reduction = PAVE_REDUCE_SUM};
+    r.x.offset = 8;
+    r.x.strides[0] = INT64_MAX / 3, r.x.strides[1] = INT64_MAX;
+    TEST_OK(pave_reduce(queue, &r, NULL));
+    pave_group groups[2];
+    groups[0] = (pave_group){pave_tensor_2d(by, PAVE_F32, 0, K), pave_tensor_2d(bb, PAVE_F32, K, N),
+                             pave_tensor_2d(by, PAVE_F32, 0, N)};
+    groups[0].a.strides[0] = groups[0].a.strides[1] = groups[0].y.strides[0] = INT64_MAX / 2;
+    groups[1] = (pave_group){pave_tensor_2d(ba, PAVE_F32, M, K), pave_tensor_2d(bb, PAVE_F32, K, N),
+                             pave_tensor_2d(by, PAVE_F32, M, N)};
+    TEST_OK(pave_matmul_grouped(
+        queue,
+        &(pave_grouped_params){.size = sizeof(pave_grouped_params), .groups = groups, .group_count = 2},
+        NULL));
+    TEST_OK(pave_buffer_fill(queue, by, 0, BYTES, "\xa5", 1, NULL));
 }
 
 static void test_grouped(void **state) {
@@ -225,6 +286,10 @@ static void test_reduce(void **state) {
     p.window = 3;
     bad_reduce(&p, "window", "a window that does not divide");
     p = right_reduce();
+    p.reduction = PAVE_REDUCE_NORMALIZE;
+    p.epsilon = -1;
+    bad_reduce(&p, "epsilon", "a negative epsilon");
+    p = right_reduce();
     p.reduction = PAVE_REDUCE_SOFTMAX;
     bad_reduce(&p, "y", "a softmax into one value a row");
     p = right_reduce();
@@ -275,8 +340,9 @@ static void test_map(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul), cmocka_unit_test(test_epilogue), cmocka_unit_test(test_grouped),
-        cmocka_unit_test(test_reduce), cmocka_unit_test(test_map),
+        cmocka_unit_test(test_matmul),  cmocka_unit_test(test_epilogue), cmocka_unit_test(test_unreduced),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_grouped),  cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_map),
     };
     return cmocka_run_group_tests_name("operations", tests, open_all, close_all);
 }

@@ -223,6 +223,11 @@ static void after(const test_device *on, const pave_kernel_info *row) {
     c.end.epsilon = 1e-3f;
     c.y_order = (test_order){.dims = "102"};
     assert_true(run_matmul(on, row, &c));
+    c.what = "y as residual before a group norm";
+    c.end.links[0] = (chain_link){.op = PAVE_LINK_ADD, .is_y = true};
+    c.end.link_count = 1;
+    assert_true(run_matmul(on, row, &c));
+    c.end.link_count = 0;
     c.what = "pooled";
     c.end.reduction = PAVE_REDUCE_MAX;
     c.end.after[0].shape[0] = c.end.after[1].shape[2] = N / 8;
