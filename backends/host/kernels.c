@@ -10,13 +10,16 @@ typedef struct point {
     int64_t batch[PAVE_BATCH_DIMS], row, col;
 } point;
 
-/* The batch's next index; false past the last. */
-static int next_batch(const int64_t *extent, int64_t *batch) {
+static int64_t batch_count(const int64_t *extent) {
+    return extent[0] * extent[1] * extent[2];
+}
+
+/* The batch's next index; past the last, the first again. */
+static void next_batch(const int64_t *extent, int64_t *batch) {
     for (int d = PAVE_BATCH_DIMS - 1; d >= 0; d--) {
-        if (++batch[d] < extent[d]) return 1;
+        if (++batch[d] < extent[d]) return;
         batch[d] = 0;
     }
-    return 0;
 }
 
 static int64_t batch_index(const int64_t *extent, const int64_t *batch) {
@@ -150,10 +153,11 @@ static void run_gemm(const pave__row *row, const pave_abi_gemm *g, void *const *
     for (int64_t i = 0; i < g->group_count; i++) run_group(row, g, i, buffers);
     if (g->group_count) return;
     product q = {.m = g->m, .n = g->n, .k = g->k, .a = g->a, .b = g->b, .y = g->y};
-    do {
+    for (int64_t left = batch_count(g->batch); left > 0; left--) {
         q.states = batch_index(g->batch, q.at.batch) * g->m;
         run_product(row, g, &q, buffers);
-    } while (next_batch(g->batch, q.at.batch));
+        next_batch(g->batch, q.at.batch);
+    }
 }
 
 /* ---- rows ---- */
@@ -254,16 +258,21 @@ static void scale_row(const pave_abi_rows *r, void *const *buffers, const point 
     store((char *)buffers[1] + r->slots, PAVE_T_F32, packed_row(&r->y, row), ldexp(1, exponent));
 }
 
+static void run_row(pave__family family, const pave_abi_rows *r, void *const *buffers, const point *at) {
+    switch (family) {
+    case PAVE__REDUCE: reduce_row(r, buffers, at); break;
+    case PAVE__JOIN: join_row(r, buffers, at); break;
+    case PAVE__NORMALIZE: normalize_row(r, buffers, at); break;
+    default: (r->y_type == PAVE_T_F16S ? scale_row : map_row)(r, buffers, at);
+    }
+}
+
 static void run_rows(pave__family family, const pave_abi_rows *r, void *const *buffers) {
     point at = {.row = 0};
-    do {
-        for (at.row = 0; at.row < r->rows; at.row++) switch (family) {
-            case PAVE__REDUCE: reduce_row(r, buffers, &at); break;
-            case PAVE__JOIN: join_row(r, buffers, &at); break;
-            case PAVE__NORMALIZE: normalize_row(r, buffers, &at); break;
-            default: (r->y_type == PAVE_T_F16S ? scale_row : map_row)(r, buffers, &at);
-            }
-    } while (next_batch(r->batch, at.batch));
+    for (int64_t left = batch_count(r->batch); left > 0; left--) {
+        for (at.row = 0; at.row < r->rows; at.row++) run_row(family, r, buffers, &at);
+        next_batch(r->batch, at.batch);
+    }
 }
 
 void host_run(const pave__row *row, const void *args, void *const *buffers) {

@@ -165,7 +165,9 @@ static void test_closing(void **state) {
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[0].out.place, PAVE__AT_WORKSPACE);
     assert_int_equal(plan.steps[1].links, PAVE__AFTER_LINKS);
-    assert_int_equal(plan.steps[1].link_mask, 1u << PAVE_LINK_ADD);
+    assert_int_equal(plan.steps[1].link_mask, 1u << PAVE_LINK_ADD | 1u << PAVE_LINK_SUB |
+                                                  1u << PAVE_LINK_MUL |
+                                                  1u << PAVE_LINK_DIV); /* they come together */
     c.window = 128;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     const pave__step *last = &plan.steps[1];
