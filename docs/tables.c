@@ -30,7 +30,7 @@ static void reductions(void) {
 }
 
 static const char *type_of(int type) {
-    static const char *const words[] = {"any", "f32", "f16", "bf16", "tf32"};
+    static const char *const words[] = {"any", "f32", "f16", "bf16", "tf32", "i32", "scaled f16"};
     return words[type];
 }
 
@@ -46,7 +46,7 @@ static void kernels(void) {
         const char *strides = row->family != PAVE__GEMM             ? "any"
                               : row->layout == PAVE__LAYOUT_ANY ? "any"
                                                                 : "k contiguous, 16-byte rows; else packed";
-        char types[16];
+        char types[32];
         snprintf(types, sizeof types, row->a_type == row->b_type ? "%s" : "%s, %s", type_of(row->a_type),
                  type_of(row->b_type));
         printf("| `%s` | %s | %s | %s | %s | %s |\n", row->name, families[row->family], backends[row->backend],

@@ -42,12 +42,24 @@ bool self_fail(self_check *check, const char *format, ...) PAVE_PRINTF(2, 3);
 bool self_broke(self_check *check, const char *what);
 /* Whether the plan launches the checked row; a plan that does not is a case that was not run. */
 bool self_plan_uses(self_check *check, const pave_plan *plan);
+/* Holds one value to its bound; `what` says of which case, in the failure. */
+bool self_within(self_check *check, const char *what, int64_t row, int64_t col, double got, double want,
+                 double bound);
+/* x [rows, cols] with random values, as a matrix of its transpose where `across`; rows * cols of them, or NULL with a
+ * failure. */
+double *self_input(self_check *check, pave_dtype type, int64_t rows, int64_t cols, int64_t pad, bool across,
+                   self_matrix *x);
 
 /* Bound of a reduction of n values v, each within e[j] of its exact one: docs/operations.md, "Row
  * reductions". */
 double self_reduce(pave_reduction reduction, const double *v, const double *e, int64_t n, double *bound);
 
+/* The same of what gives a value for each it takes; of exact values, `zero` being n zeros. */
+void self_reduce_wide(pave_reduction reduction, const double *v, const double *zero, int64_t n, double *y,
+                      double *bound);
+
 void self_check_gemm(self_check *check);
-void self_check_reduce(self_check *check);
+void self_check_reduce(self_check *check); /* reduce and normalize rows */
+void self_check_map(self_check *check);
 
 #endif

@@ -30,6 +30,15 @@ bool self_plan_uses(self_check *check, const pave_plan *plan) {
     return false;
 }
 
+bool self_within(self_check *check, const char *what, int64_t row, int64_t col, double got, double want,
+                 double bound) {
+    double error = fabs(got - want);
+    if (error <= bound) return true;
+    return self_fail(check,
+                     "%s: y[%" PRId64 ",%" PRId64 "] is %.9g, exactly %.9g, error %.3g over its bound %.3g",
+                     what, row, col, got, want, error, bound);
+}
+
 bool self_matrix_make(self_check *check, pave_dtype type, int64_t rows, int64_t cols, int64_t pad,
                       self_matrix *m) {
     size_t size = pave_dtype_bytes(type);
@@ -66,6 +75,9 @@ void self_matrix_set(self_matrix *m, int64_t row, int64_t col, double value) {
 
 double self_matrix_get(const self_matrix *m, int64_t row, int64_t col) {
     float f;
+    int32_t whole;
+    memcpy(&whole, at(m, row, col), sizeof whole);
+    if (m->view.type == PAVE_I32) return whole;
     memcpy(&f, at(m, row, col), sizeof f);
     return f;
 }
@@ -111,6 +123,22 @@ double self_whole(uint64_t *seed) {
     return (double)(next(seed) % 7) - 3;
 }
 
+double *self_input(self_check *check, pave_dtype type, int64_t rows, int64_t cols, int64_t pad, bool across,
+                   self_matrix *x) {
+    uint64_t seed = (uint64_t)(rows * 31 + cols);
+    double *values = malloc((size_t)(rows * cols) * sizeof *values);
+    bool ok = values ? self_matrix_make(check, type, across ? cols : rows, across ? rows : cols, pad, x)
+                     : self_fail(check, "no memory on the host");
+    for (int64_t i = 0; ok && i < rows * cols; i++) {
+        int64_t row = i / cols, col = i % cols;
+        values[i] = (double)(float)self_random(&seed, type == PAVE_F32);
+        self_matrix_set(x, across ? col : row, across ? row : col, values[i]);
+    }
+    if (ok && self_matrix_upload(check, x)) return values;
+    free(values);
+    return NULL;
+}
+
 static double logsumexp(const double *v, const double *e, int64_t n, double *bound) {
     const double u = 0x1p-24, eps = 6 * u;
     double max = v[0], sum = 0, spread = 0, worst = 0;
@@ -145,8 +173,47 @@ double self_reduce(pave_reduction reduction, const double *v, const double *e, i
         y = sum / (double)n;
         *bound = sum_bound / (double)n + 5 * u * fabs(y);
     } else if (reduction != PAVE_REDUCE_SUM) {
-        y = reduction == PAVE_REDUCE_MAX ? max : min;
+        y = reduction == PAVE_REDUCE_MIN ? min : max;
         *bound = worst;
     }
     return y;
+}
+
+static void softmax(pave_reduction reduction, const double *v, const double *zero, int64_t n, double *y,
+                    double *bound) {
+    const double u = 0x1p-24;
+    double max = v[0], common, lse = logsumexp(v, zero, n, &common);
+    for (int64_t j = 0; j < n; j++) max = v[j] > max ? v[j] : max;
+    for (int64_t j = 0; j < n; j++) {
+        double log_y = v[j] - lse, away = max - v[j];
+        bool log_softmax = reduction == PAVE_REDUCE_LOG_SOFTMAX;
+        y[j] = log_softmax ? log_y : exp(log_y);
+        bound[j] = log_softmax ? common + u * (fabs(log_y) + away + fabs(v[j]))
+                               : y[j] * expm1(common + 1.05 * (6 * u + u * away) + 6 * u) + 0x1p-124;
+    }
+}
+
+static void normalize(const double *v, const double *zero, int64_t n, double *y, double *bound) {
+    const double u = 0x1p-24, epsilon = 1e-5, gamma = (double)(n + 4) * u / (1 - (double)(n + 4) * u);
+    double e_mean, mean = self_reduce(PAVE_REDUCE_MEAN, v, zero, n, &e_mean), square = 0, e_square = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double d = fabs(v[j] - mean), e = e_mean + u * (d + e_mean);
+        square += d * d / (double)n;
+        e_square += (2 * d * e + e * e) / (double)n;
+    }
+    e_square += gamma * (square + e_square) + u * epsilon;
+    double root = sqrt(square + epsilon), low = sqrt(fmax(square - e_square, 0) + epsilon);
+    for (int64_t j = 0; j < n; j++) {
+        double d = v[j] - mean, most = (fabs(d) + e_mean + u * (fabs(d) + e_mean)) / low;
+        y[j] = d / root;
+        bound[j] = most - fabs(y[j]) + 8 * u * most;
+    }
+}
+
+void self_reduce_wide(pave_reduction reduction, const double *v, const double *zero, int64_t n, double *y,
+                      double *bound) {
+    if (reduction == PAVE_REDUCE_NORMALIZE)
+        normalize(v, zero, n, y, bound);
+    else
+        softmax(reduction, v, zero, n, y, bound);
 }

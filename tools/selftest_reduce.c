@@ -1,36 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Checks a reduce row: every type and reduction, at lengths around the row's own, with and without a gap
- * between rows. */
+ * Checks a reduce or normalize row: every type and reduction, along rows and across them, at lengths around the row's own,
+ * with and without a gap between rows. */
 #include "tools/selftest.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-static bool compare(self_check *check, pave_reduction reduction, const self_matrix *x, const double *values,
-                    const self_matrix *y) {
-    double *zero = calloc((size_t)x->cols, sizeof *zero);
-    if (!zero) return self_fail(check, "no memory on the host");
-    bool ok = true;
-    for (int64_t i = 0; ok && i < x->rows; i++) {
-        double bound, want = self_reduce(reduction, values + i * x->cols, zero, x->cols, &bound);
-        double got = self_matrix_get(y, i, 0);
-        if (!(fabs(got - want) <= bound))
-            ok = self_fail(check,
-                           "%" PRId64 "x%" PRId64 " %s of %s: y[%" PRId64
-                           "] is %.9g, exactly %.9g, error %.3g "
-                           "over its bound %.3g",
-                           x->rows, x->cols, tool_word_of(tool_reductions, reduction),
-                           pave_dtype_name(x->view.type), i, got, want, fabs(got - want), bound);
+typedef struct reduce_case {
+    int64_t rows, cols, pad;
+    pave_dtype type;
+    pave_reduction reduction;
+    bool across; /* the reduced axis is the first */
+} reduce_case;
+
+static bool is_wide(pave_reduction reduction) {
+    return reduction >= PAVE_REDUCE_SOFTMAX;
+}
+
+static bool compare_row(self_check *check, const reduce_case *c, const self_matrix *y, int64_t i,
+                        const double *v, double *scratch) {
+    double *zero = scratch, *want = scratch + c->cols, *bound = want + c->cols;
+    int64_t results = is_wide(c->reduction) ? c->cols : 1;
+    if (is_wide(c->reduction))
+        self_reduce_wide(c->reduction, v, zero, c->cols, want, bound);
+    else
+        want[0] = self_reduce(c->reduction, v, zero, c->cols, bound);
+    if (c->reduction == PAVE_REDUCE_ARGMAX) {
+        int64_t first = 0;
+        while (v[first] != want[0]) first++;
+        want[0] = (double)first;
     }
-    free(zero);
+    bool ok = true;
+    for (int64_t j = 0; ok && j < results; j++) {
+        bool turned = c->across && results > 1;
+        char what[96];
+        snprintf(what, sizeof what, "%" PRId64 "x%" PRId64 " %s%s of %s", c->rows, c->cols,
+                 tool_word_of(tool_reductions, c->reduction), c->across ? " of columns" : "",
+                 pave_dtype_name(c->type));
+        ok = self_within(check, what, i, j, self_matrix_get(y, turned ? j : i, turned ? i : j), want[j],
+                         bound[j]);
+    }
     return ok;
 }
 
-static bool launch(self_check *check, pave_reduction reduction, const self_matrix *x, const self_matrix *y) {
-    pave_reduce_params params = {.size = sizeof params, .x = x->view, .reduction = reduction};
-    params.y = pave_tensor_1d(y->buffer, PAVE_F32, x->rows);
-    params.y.offset = y->view.offset;
+static bool compare(self_check *check, const reduce_case *c, const self_matrix *y, const double *values) {
+    double *scratch = calloc((size_t)(3 * c->cols), sizeof *scratch);
+    if (!scratch) return self_fail(check, "no memory on the host");
+    bool ok = true;
+    for (int64_t i = 0; ok && i < c->rows; i++)
+        ok = compare_row(check, c, y, i, values + i * c->cols, scratch);
+    free(scratch);
+    return ok;
+}
+
+static bool launch(self_check *check, const reduce_case *c, const self_matrix *x, const self_matrix *y) {
+    pave_reduce_params params = {
+        .size = sizeof params, .x = x->view, .y = y->view, .reduction = c->reduction};
+    params.axis_from_last = c->across;
+    if (!is_wide(c->reduction)) {
+        params.y = pave_tensor_1d(y->buffer, y->view.type, c->rows);
+        params.y.offset = y->view.offset;
+    }
     pave_plan *plan;
     if (pave_plan_reduce(check->session->context, &params, &plan)) return self_broke(check, "plan");
     bool uses = self_plan_uses(check, plan);
@@ -41,20 +73,15 @@ static bool launch(self_check *check, pave_reduction reduction, const self_matri
     return status ? self_broke(check, "launch") : uses;
 }
 
-static void run_case(self_check *check, pave_dtype type, pave_reduction reduction, int64_t rows, int64_t cols,
-                     int64_t pad) {
+static void run_case(self_check *check, const reduce_case *c) {
     if (check->failure[0]) return;
     self_matrix x = {0}, y = {0};
-    uint64_t seed = (uint64_t)(rows * 31 + cols);
-    double *values = malloc((size_t)(rows * cols) * sizeof *values);
-    bool ok = values && self_matrix_make(check, type, rows, cols, pad, &x) &&
-              self_matrix_make(check, PAVE_F32, rows, 1, 0, &y) && self_matrix_upload(check, &y);
-    for (int64_t i = 0; ok && i < rows * cols; i++) {
-        values[i] = (double)(float)self_random(&seed, type == PAVE_F32);
-        self_matrix_set(&x, i / cols, i % cols, values[i]);
-    }
-    ok = ok && self_matrix_upload(check, &x) && launch(check, reduction, &x, &y) &&
-         self_matrix_download(check, &y) && compare(check, reduction, &x, values, &y);
+    bool wide = is_wide(c->reduction);
+    pave_dtype y_type = c->reduction == PAVE_REDUCE_ARGMAX ? PAVE_I32 : PAVE_F32;
+    double *values = self_input(check, c->type, c->rows, c->cols, c->pad, c->across, &x);
+    bool ok = values && self_matrix_make(check, y_type, wide ? x.rows : c->rows, wide ? x.cols : 1, 0, &y) &&
+              self_matrix_upload(check, &y) && launch(check, c, &x, &y) && self_matrix_download(check, &y) &&
+              compare(check, c, &y, values);
     check->cases += ok;
     self_matrix_free(&x);
     self_matrix_free(&y);
@@ -64,9 +91,13 @@ static void run_case(self_check *check, pave_dtype type, pave_reduction reductio
 void self_check_reduce(self_check *check) {
     static const int64_t shapes[][3] = {{5, 7, 0}, {33, 1024, 0}, {3, 4097, 3},
                                         {1, 1, 0}, {129, 31, 1},  {2, 100003, 0}};
+    bool wide = strcmp(check->row.family, "normalize") == 0;
+    pave_reduction first = wide ? PAVE_REDUCE_SOFTMAX : PAVE_REDUCE_LOGSUMEXP;
+    pave_reduction last = wide ? PAVE_REDUCE_NORMALIZE : PAVE_REDUCE_ARGMAX;
     for (size_t i = 0; i < (check->quick ? 3 : sizeof shapes / sizeof shapes[0]); i++)
         for (int type = PAVE_F32; type <= PAVE_BF16; type++)
-            for (int reduction = PAVE_REDUCE_LOGSUMEXP; reduction <= PAVE_REDUCE_MIN; reduction++)
-                run_case(check, (pave_dtype)type, (pave_reduction)reduction, shapes[i][0], shapes[i][1],
-                         shapes[i][2]);
+            for (pave_reduction r = first; r <= last; r++)
+                for (int across = 0; across < 2; across++)
+                    run_case(check, &(reduce_case){shapes[i][0], shapes[i][1], shapes[i][2], (pave_dtype)type,
+                                                   r, across});
 }
