@@ -94,7 +94,8 @@ typedef struct pave_linear_params {
 
 /* y = epilogue(x · Wᵀ + bias).
  * Shape:  above; any M, N, K >= 0.   Types: any of f32, f16, bf16, mixed.
- * Alias:  y must not overlap x, w or bias; a link's tensor that covers all of y may be exactly y.
+ * Alias:  y must not overlap x, w or bias; a link's tensor that covers all of y may be exactly y, or `unreduced` where
+ *         the link comes before the reduction.
  * Empty:  M or N 0: nothing is written (but a reduction writes its empty rows' values); K 0: epilogue(bias).
  * Order:  asynchronous.   Threads: one queue, one thread.
  * Errors: PAVE_E_INVALID names the argument, PAVE_E_UNSUPPORTED gives the planner's reasons; y is untouched.
