@@ -167,7 +167,7 @@ static void memory_misuse_on(const test_device *d) {
     cl_context context = context_of(d);
     pave_context *other;
     pave_buffer *buffer = (pave_buffer *)&other;
-    cl_mem mem = mem_make(context, CL_MEM_READ_WRITE, 64, NULL);
+    cl_mem mem = mem_make(context, CL_MEM_READ_WRITE, 64, NULL), out = mem;
     TEST_OK(pave_context_create(d->device, &other));
     REFUSED(pave_opencl_buffer_wrap(NULL, mem, 64, &buffer), PAVE_E_INVALID, "context");
     assert_null(buffer);
@@ -176,8 +176,9 @@ static void memory_misuse_on(const test_device *d) {
     REFUSED(pave_opencl_buffer_wrap(d->context, mem, 65, &buffer), PAVE_E_INVALID, "bytes");
     REFUSED(pave_opencl_buffer_wrap(other, mem, 64, &buffer), PAVE_E_INVALID, "mem");
     REFUSED(pave_cuda_buffer_wrap(d->context, 4096, 64, &buffer), PAVE_E_UNSUPPORTED, "context");
-    REFUSED(pave_opencl_buffer_mem(NULL, &mem), PAVE_E_INVALID, "buffer");
-    assert_null(buffer);
+    REFUSED(pave_opencl_buffer_mem(NULL, &out), PAVE_E_INVALID, "buffer");
+    assert_true(!buffer && !out);
+    CL_OK(CL(clReleaseMemObject)(mem));
     pave_context_destroy(&other);
 }
 
