@@ -31,7 +31,7 @@ static void reductions(void) {
 }
 
 static const char *type_of(int type) {
-    static const char *const words[] = {"any", "f32", "f16", "bf16", "tf32", "i32", "scaled f16"};
+    static const char *const words[] = {"any", "f32", "f16", "bf16", "tf32", "i32", "scaled f16", "f16 pair"};
     return words[type];
 }
 

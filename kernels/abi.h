@@ -28,7 +28,9 @@ typedef int16_t pave_i16;
 
 /* Element types in memory: 1, 2, 3 and 5 are the public pave_dtype values. TF32 is a float32 whose value is rounded to
  * 11 significant bits, nearest even or away on ties as the device's cvt.rna does. I32 is only ever an index. F16S is a
- * float16 whose row has a float32 power of two: value = element * scale[row], the scales behind the matrices. */
+ * float16 whose row has a float32 power of two: value = element * scale[row], the scales behind the matrices. F16X2 is two
+ * float16 with such a scale: value = (high + low * 2^-11) * scale[row]; a row is blocks of 16 elements, 64 bytes each, first
+ * the 16 highs and then the lows. What is not finite is low, beside the largest float16 of its sign as high. */
 #define PAVE_T_NONE 0
 #define PAVE_T_F32 1
 #define PAVE_T_F16 2
@@ -36,6 +38,9 @@ typedef int16_t pave_i16;
 #define PAVE_T_TF32 4
 #define PAVE_T_I32 5
 #define PAVE_T_F16S 6
+#define PAVE_T_F16X2 7
+#define PAVE_PAIR_BLOCK 16 /* elements of F16X2 */
+#define PAVE_PAIR_SHIFT 11 /* bits between high and low */
 
 /* Where t of a binary link comes from. ROW, COLUMN and FULL read a * tensor at the value's place and say which of
  * the view's strides may be other than 0. */
@@ -86,7 +91,7 @@ PAVE_ABI_CHECK(pave_abi_group, 104);
  * that are not PAVE_LAYOUT_ANY need a.col and b.col to be 1.
  * y is stored where y_type is not NONE. Where reduce is not 0, each row's columns [s * slice, (s + 1) * slice) leave one
  * state (two floats) at P[((batch index * m + row) * slots + s)]; the slice is the row's.
- * Where A or B is F16S, a_scale or b_scale is the byte of its buffer where the scales begin, else 0. The scale of row r at
+ * Where A or B is F16S or F16X2, a_scale or b_scale is the byte of its buffer where the scales begin, else 0. The scale of row r at
  * batch index b has the index (Σ b[d] batch[d]) / row + r: such matrices lie one behind the other. The sum of products is
  * multiplied by both rows' scales before the chain; `scale` stands for A's where it has none.
  * A block takes tiles first, first + blocks, … of batches * tiles_m * tiles_n (or of all groups' tiles), one batch after
@@ -110,7 +115,7 @@ typedef struct pave_abi_gemm {
 PAVE_ABI_CHECK(pave_abi_gemm, 904);
 
 /* Families that work on rows. Buffers: X, Y, t0 … t9. Links apply to what is stored.
- * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Where y_type is F16S there is no chain, and
+ * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Where y_type has scales there is no chain, and
  *            the rows' scales go to byte `slots` of Y, in the order that gemm reads them: the power of two that brings the
  *            largest finite |x| of the row to [2^14, 2^15), 2^-126 at least, and 1 for a row without any but 0.
  * reduce:    y[r] = chain(reduction of x[r, 0 … cols)); where slots > 0 no link applies, and columns [s * slice, (s + 1) *

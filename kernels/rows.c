@@ -15,9 +15,15 @@
 #define BYTES_F16 2
 #define BYTES_BF16 2
 #define BYTES_F32 4
+#define BYTES_F16X2 4
 #define KEEPS_TF32 PAVE_HIGH
 #define KEEPS_F16 PAVE_HIGH
 #define KEEPS_BF16 PAVE_HIGH
+#define KEEPS_F16X2 PAVE_HIGHEST
+#define PATH_TF32 PAVE_PATH_TF32
+#define PATH_F16 PAVE_PATH_F16
+#define PATH_BF16 PAVE_PATH_BF16
+#define PATH_F16X2 PAVE_PATH_F16
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
@@ -35,7 +41,7 @@
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__CUDA,                                                               \
      .kind = PAVE_DEVICE_GPU,                                                             \
-     .path = PAVE_PATH_##IN,                                                              \
+     .path = PATH_##IN,                                                                   \
      .precision = KEEPS_##IN,                                                             \
      .a_type = PAVE_T_##A,                                                               \
      .b_type = PAVE_T_##B,                                                   \
@@ -99,10 +105,10 @@
     ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, NULL)
-#define MAP_SCALE_CUDA(NAME, COLS, THREADS)                                               \
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                               \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
-     .path = PAVE_PATH_FMA, .precision = PAVE_HIGH, .layout = PAVE__LAYOUT_ROWS,          \
-     .b_type = PAVE_T_F16S,                                                               \
+     .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
+     .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
      .registers = 72, .efficiency = 0.8},
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \

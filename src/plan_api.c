@@ -183,7 +183,9 @@ pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_k
                                .bn = row->bn,
                                .bk = row->bk,
                                /* Packed forms are of float32 operands. */
-                               .in_type = row->a_type == PAVE_T_TF32 ? PAVE_F32 : (pave_dtype)row->a_type,
+                               .in_type = row->a_type == PAVE_T_TF32 || pave__has_scales(row->a_type)
+                                              ? PAVE_F32
+                                              : (pave_dtype)row->a_type,
                                .precision = (pave_precision)row->precision};
     if (!usable) return PAVE_OK;
     *usable = 0;

@@ -89,7 +89,7 @@ static int add_exponent(const pave__ref *out, pave_abi_link *links, int count) {
 
 /* Where the scales of a packed operand begin, 0 where it has none. */
 static int64_t scales_at(const pave__ref *ref, const int64_t *batch, int64_t rows, int64_t offset) {
-    return ref->type == PAVE_T_F16S ? offset + pave__packed_bytes(ref, batch, rows) : 0;
+    return pave__has_scales(ref->type) ? offset + pave__packed_bytes(ref, batch, rows) : 0;
 }
 
 /* Types that differ only in what was rounded before read alike. */

@@ -113,7 +113,7 @@ static pave_status launch_pack(const pave_weights *weights, pave_queue *queue, i
                           .batch = {1, 1, 1},
                           .x = {.offset = (int64_t)w->offset, .row = o.row, .col = o.col},
                           .y = {.row = ld, .col = 1},
-                          .slots = type == PAVE_T_F16S ? w->shape[0] * ld * 2 : 0,
+                          .slots = pave__has_scales(type) ? w->shape[0] * ld * pave__type_bytes(type) : 0,
                           .x_type = (int32_t)w->type,
                           .y_type = type};
     void *buffers[PAVE_ROWS_BUFFERS] = {w->buffer->memory, target};
@@ -124,9 +124,9 @@ static pave_status launch_pack(const pave_weights *weights, pave_queue *queue, i
 
 static pave_status make_form(pave_weights *weights, pave_queue *queue, int type, int64_t ld,
                              pave__form **out) {
-    int64_t elems, bytes, size = type == PAVE_T_F32 || type == PAVE_T_TF32 ? 4 : 2;
-    if (__builtin_mul_overflow(weights->w.shape[0], ld + (type == PAVE_T_F16S ? 2 : 0), &elems) ||
-        __builtin_mul_overflow(elems, size, &bytes))
+    int64_t elems, bytes;
+    if (__builtin_mul_overflow(weights->w.shape[0], ld + pave__scale_elems(type), &elems) ||
+        __builtin_mul_overflow(elems, pave__type_bytes(type), &bytes))
         return pave__fail(PAVE_E_UNSUPPORTED, "weights: %" PRId64 " rows of %" PRId64 " overflow",
                           weights->w.shape[0], ld);
     pave__form *form = calloc(1, sizeof *form);

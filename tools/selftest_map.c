@@ -55,13 +55,13 @@ static void run_case(self_check *check, const int64_t *shape, pave_dtype type, b
     free(values);
 }
 
-/* Products on each float16 row that takes the operands this one makes. */
+/* Products on each row of the float16 path that takes the operands this one makes. */
 static void check_in_products(self_check *check) {
     pave_kernel_info gemm = {.size = sizeof gemm};
     int32_t usable;
     for (size_t i = 0; !pave_kernel_describe(i, check->session->device, &gemm, &usable); i++) {
         if (!usable || strcmp(gemm.family, "gemm") != 0 || strcmp(gemm.backend, check->row.backend) != 0 ||
-            gemm.in_type != PAVE_F16)
+            gemm.path != PAVE_PATH_F16)
             continue;
         char forced[160];
         snprintf(forced, sizeof forced, "%s,%s", check->row.name, gemm.name);

@@ -250,10 +250,11 @@ static int scale_exponent(const pave_abi_rows *r, const void *x, const point *ro
 
 static void scale_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
     point at = *row;
-    int exponent = scale_exponent(r, buffers[0], row);
+    int exponent = scale_exponent(r, buffers[0], row),
+        type = r->y_type == PAVE_T_F16S ? PAVE_T_F16 : r->y_type;
     for (at.col = 0; at.col < r->width; at.col++) {
         double v = at.col < r->cols ? get(buffers[0], &r->x, r->x_type, &at) : 0;
-        put(buffers[1], &r->y, PAVE_T_F16, &at, ldexp(v, -exponent));
+        put(buffers[1], &r->y, type, &at, ldexp(v, -exponent));
     }
     store((char *)buffers[1] + r->slots, PAVE_T_F32, packed_row(&r->y, row), ldexp(1, exponent));
 }
@@ -263,7 +264,7 @@ static void run_row(pave__family family, const pave_abi_rows *r, void *const *bu
     case PAVE__REDUCE: reduce_row(r, buffers, at); break;
     case PAVE__JOIN: join_row(r, buffers, at); break;
     case PAVE__NORMALIZE: normalize_row(r, buffers, at); break;
-    default: (r->y_type == PAVE_T_F16S ? scale_row : map_row)(r, buffers, at);
+    default: (r->y_type == PAVE_T_F16S || r->y_type == PAVE_T_F16X2 ? scale_row : map_row)(r, buffers, at);
     }
 }
 

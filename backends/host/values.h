@@ -55,8 +55,20 @@ static inline double load_f16(uint16_t h) {
     return h & 0x8000 ? -v : v;
 }
 
+/* The first half of the pair that an element of F16X2 is. */
+static inline uint16_t *high_of(const void *base, int64_t index) {
+    return (uint16_t *)base + index / PAVE_PAIR_BLOCK * (2 * PAVE_PAIR_BLOCK) + index % PAVE_PAIR_BLOCK;
+}
+
+static inline double load_pair(const void *base, int64_t index) {
+    const uint16_t *high = high_of(base, index);
+    double low = load_f16(high[PAVE_PAIR_BLOCK]);
+    return isfinite(low) ? load_f16(*high) + ldexp(low, -PAVE_PAIR_SHIFT) : low;
+}
+
 static inline double load(const void *base, int type, int64_t index) {
     switch (type) {
+    case PAVE_T_F16X2: return load_pair(base, index);
     case PAVE_T_F16: return load_f16(((const uint16_t *)base)[index]);
     case PAVE_T_BF16: return float_of_bits((uint32_t)((const uint16_t *)base)[index] << 16);
     default: return ((const float *)base)[index];
@@ -94,12 +106,19 @@ static inline float tf32_of(float v) {
     return float_of_bits((bits_of_float(v) + 0x1000u) & ~0x1fffu);
 }
 
+static inline void store_pair(void *base, int64_t index, double v) {
+    uint16_t *high = high_of(base, index);
+    *high = f16_of(isnan(v) ? 0 : fmin(fmax(v, -65504), 65504));
+    high[PAVE_PAIR_BLOCK] = f16_of(ldexp(v - load_f16(*high), PAVE_PAIR_SHIFT));
+}
+
 static inline void store(void *base, int type, int64_t index, double v) {
     switch (type) {
     case PAVE_T_F16: ((uint16_t *)base)[index] = f16_of(v); break;
     case PAVE_T_BF16: ((uint16_t *)base)[index] = bf16_of(v); break;
     case PAVE_T_TF32: ((float *)base)[index] = tf32_of((float)v); break;
     case PAVE_T_I32: ((int32_t *)base)[index] = (int32_t)v; break;
+    case PAVE_T_F16X2: store_pair(base, index, v); break;
     default: ((float *)base)[index] = (float)v;
     }
 }

@@ -13,6 +13,7 @@
  * written. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
+#include "kernels/gemm/mma_pairs.cuh"
 #include "kernels/gemm/rows.h"
 
 namespace pave {
@@ -20,6 +21,8 @@ namespace pave {
 template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
     static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
     static constexpr bool ROUND_A = A_ == PAVE_T_F32, ROUND_B = B_ == PAVE_T_F32;
+    static constexpr bool PAIRS = IN == PAVE_T_F16X2, SCALED = PAIRS || IN == PAVE_T_F16;
+    static constexpr int K_BLOCK = PAIRS ? PAVE_PAIR_BLOCK : 1; /* elements that lie and count together */
     static constexpr int BYTES = element_bytes(IN);
     static constexpr int ROW_BYTES = BK_ * BYTES;
     static constexpr int CHUNKS = ROW_BYTES / 16;
@@ -62,7 +65,7 @@ template <class T> struct mma_copier {
         b_pass = job.b.row * T::PASS_ROWS;
         a_rows = job.a.rows - row;
         b_rows = job.b.rows - row;
-        left = job.k * T::BYTES - chunk * 16;
+        left = (job.k + T::K_BLOCK - 1) / T::K_BLOCK * (T::K_BLOCK * T::BYTES) - chunk * 16;
         target = T::swizzled(row, chunk);
     }
 
@@ -312,7 +315,7 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
                 x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
                 x.row[r] = row0 + chunk * 16 + row;
             }
-            epilogue_finish<T::LANES, R, T::IN == PAVE_T_F16>(args, buffers, t, job, col0 / T::WN, x);
+            epilogue_finish<T::LANES, R, T::SCALED>(args, buffers, t, job, col0 / T::WN, x);
         }
         __syncwarp();
     }
@@ -330,7 +333,10 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
         copier.start(buffers, job);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
-        mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
+        if constexpr (T::PAIRS)
+            mma_pairs_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
+        else
+            mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
         mma_epilogue<T>(args, buffers, t, job, acc);
         tile = job.next;
         __syncthreads();

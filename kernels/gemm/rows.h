@@ -3,7 +3,8 @@
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
  * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load.
+ *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16
+ *   for a float32, three products for one, so a third of the path's peak at most.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
  *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
@@ -19,7 +20,8 @@
     X(pave_gemm_mma_128x128x64_f16, F16, F16, F16, 128, 128, 64, 64, 64, 3, 255, 0.92)         \
     X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)             \
     X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 255, 0.92)     \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)         \
+    X(pave_gemm_mma_128x128x32_f16x2, F16X2, F16X2, F16X2, 128, 128, 32, 64, 64, 3, 255, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
     X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \

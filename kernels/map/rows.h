@@ -3,7 +3,7 @@
  * width. ACROSS rows turn tiles by way of shared memory, so that x is read along its rows' direction and y written along
  * its columns'.
  *
- * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, cols, threads)   a row a block, to F16S; rows of up to cols are read once
+ * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads)   a row a block, to F16S or F16X2; up to cols are read once
  * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time
  * PAVE_MAP_CL_ROWS(X): X(name, kind, layout, rows, cols, threads, source) */
 #ifndef PAVE_KERNELS_MAP_ROWS_H
@@ -13,7 +13,9 @@
     X(pave_map_rows_any, ROWS, 1, 1024, 256)     \
     X(pave_map_turn_any, ACROSS, 32, 32, 256)
 
-#define PAVE_MAP_SCALE_CUDA_ROWS(X) X(pave_map_scale_any, 4096, 128)
+#define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
+    X(pave_map_scale_any, F16S, 4096, 128)     \
+    X(pave_map_pair_any, F16X2, 4096, 128)
 
 #define PAVE_MAP_CL_ROWS(X)                             \
     X(pave_map_cpu_any, CPU, ROWS, 1, 4096, 1, map)     \

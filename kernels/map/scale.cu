@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A matrix as float16 with a power of two for each row (F16S): 11 significant bits for all that is not far below its row's
- * largest, where float16 alone has no range. Rows of the table PAVE_MAP_SCALE_CUDA_ROWS.
+ * A matrix as float16 with a power of two for each row: 11 significant bits (F16S) or, as the sum of two (F16X2), 22 for all
+ * that is not far below its row's largest, where float16 alone has no range. Rows of the table PAVE_MAP_SCALE_CUDA_ROWS.
  *
  * Work: a block a row, four consecutive columns a thread at a time. A row of up to COLS stays in registers between its maximum
  * and its store; of a longer one the rest is read again. Alignment: none needed; four elements that lie on a multiple of
@@ -40,7 +40,26 @@ __device__ __forceinline__ int scale_exponent(uint32_t largest) {
     return exponent > 1 ? exponent : 1;
 }
 
-template <int COLS, int THREADS>
+/* Four quotients at column col of a row. */
+template <int TO>
+__device__ __forceinline__ void scaled_store(char *row, int64_t col, int count, float (&v)[4]) {
+    if constexpr (TO == PAVE_T_F16S) {
+        quad_store(row + col * 2, PAVE_T_F16, count, v);
+    } else {
+        char *to = row + col / PAVE_PAIR_BLOCK * (4 * PAVE_PAIR_BLOCK) + col % PAVE_PAIR_BLOCK * 2;
+        float low[4];
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            const float high = fminf(fmaxf(v[c], -65504.0f), 65504.0f);
+            low[c] = (v[c] - __half2float(__float2half_rn(high))) * (1 << PAVE_PAIR_SHIFT);
+            v[c] = high;
+        }
+        quad_store(to, PAVE_T_F16, count, v);
+        quad_store(to + 2 * PAVE_PAIR_BLOCK, PAVE_T_F16, count, low);
+    }
+}
+
+template <int TO, int COLS, int THREADS>
 __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void *x, void *y) {
     constexpr int KEPT = COLS / (4 * THREADS), STEP = 4 * THREADS;
     static_assert(KEPT * 4 * THREADS == COLS && THREADS % 32 == 0, "four columns a thread at a time");
@@ -72,11 +91,11 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
         if (threadIdx.x == 0)
             reinterpret_cast<uint32_t *>(static_cast<char *>(y) + args.slots)[row / args.y.row] =
                 static_cast<uint32_t>(exponent) << 23;
-        char *to = static_cast<char *>(y) + args.y.offset + row * 2;
+        char *to = static_cast<char *>(y) + args.y.offset + row * (TO == PAVE_T_F16S ? 2 : 4);
         auto store = [&](int64_t col, float(&v)[4]) {
 #pragma unroll
             for (int c = 0; c < 4; c++) v[c] *= inverse;
-            quad_store(to + col * 2, PAVE_T_F16, quad_count(args.width - col), v);
+            scaled_store<TO>(to, col, quad_count(args.width - col), v);
         };
 #pragma unroll
         for (int i = 0; i < KEPT; i++) store(first + i * STEP, kept[i]);
@@ -91,10 +110,10 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
+#define PAVE_KERNEL(NAME, TO, COLS, THREADS)                                                               \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::map_scale<COLS, THREADS>(args, x, y);                                                        \
+        pave::map_scale<PAVE_T_##TO, COLS, THREADS>(args, x, y);                                           \
     }
 PAVE_MAP_SCALE_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

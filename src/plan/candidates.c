@@ -59,10 +59,10 @@ static bool is_named(const char *forced, const pave__row *row) {
     return 0;
 }
 
-/* Whether two rows do the same work: a map to F16S is no other map's. */
+/* Whether two rows do the same work: a map to a form with scales is no other map's. */
 static bool alike(const pave__row *a, const pave__row *b) {
     if (a->family != b->family) return false;
-    return a->family != PAVE__MAP || (a->b_type == PAVE_T_F16S) == (b->b_type == PAVE_T_F16S);
+    return a->family != PAVE__MAP || a->b_type == b->b_type;
 }
 
 /* Whether any row that does the work of `row`, of whatever backend, is forced. */

@@ -31,12 +31,21 @@ int pave__type_bytes(int type) {
     switch (type) {
     case PAVE_T_F32:
     case PAVE_T_I32:
+    case PAVE_T_F16X2:
     case PAVE_T_TF32: return 4;
     case PAVE_T_F16:
     case PAVE_T_F16S:
     case PAVE_T_BF16: return 2;
     default: return 0;
     }
+}
+
+bool pave__has_scales(int type) {
+    return type == PAVE_T_F16S || type == PAVE_T_F16X2;
+}
+
+int64_t pave__scale_elems(int type) {
+    return pave__has_scales(type) ? pave__type_bytes(PAVE_T_F32) / pave__type_bytes(type) : 0;
 }
 
 int64_t pave__div_up(int64_t a, int64_t b) {

@@ -17,8 +17,6 @@ typedef struct pave__gemm_load {
     int64_t groups, group_rows; /* a grouped launch: m is the rows of all, group_rows the most of one */
 } pave__gemm_load;
 
-/* Bytes of a PAVE_T_*; 0 for none. */
-int pave__type_bytes(int type);
 /* ceil(a / b) for a >= 0, b > 0, without overflow. */
 int64_t pave__div_up(int64_t a, int64_t b);
 /* a * b for a, b >= 0, INT64_MAX where that is more than 64 bits hold. */

@@ -11,6 +11,7 @@ static bool may_convert(int from, int to, int precision) {
     case PAVE_T_F32: return true;
     case PAVE_T_TF32: return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
     case PAVE_T_F16S: return from == PAVE_T_F32 && pave__strength(precision) <= pave__strength(PAVE_HIGH);
+    case PAVE_T_F16X2: return from == PAVE_T_F32;
     case PAVE_T_BF16: return pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
     default: return false;
     }
@@ -42,8 +43,8 @@ pave__form pave__hidden_form(const pave__problem *q, int32_t layer, const pave__
         form.type = PAVE_T_F32;
     } else if (!may_convert(PAVE_T_F32, wanted, q->precision)) {
         return (pave__form){0};
-    } else if (wanted == PAVE_T_F16S) {
-        bool bounded = is_bounded(&q->layers[layer - 1]);
+    } else if (pave__has_scales(wanted)) {
+        bool bounded = wanted == PAVE_T_F16S && is_bounded(&q->layers[layer - 1]);
         form.type = bounded ? PAVE_T_F16 : PAVE_T_F32;
         form.exponent = bounded ? PAVE__BOUNDED_EXPONENT : 0;
     }
@@ -53,6 +54,7 @@ pave__form pave__hidden_form(const pave__problem *q, int32_t layer, const pave__
 
 int64_t pave__own_ld(int64_t width, int type, int align) {
     int64_t step = (align > 16 ? align : 16) / pave__type_bytes(type);
+    if (type == PAVE_T_F16X2 && step < PAVE_PAIR_BLOCK) step = PAVE_PAIR_BLOCK;
     return width > INT64_MAX - step ? INT64_MAX : pave__div_up(width, step) * step;
 }
 
@@ -87,7 +89,8 @@ pave__ref pave__in_area(pave__bundle *b, pave__area area, const int64_t batch[PA
         matrix = pave__times(matrix, batch[d]);
     }
     /* A row's scale takes no more than the 16 bytes that its elements take at least. */
-    if (type == PAVE_T_F16S) matrix = pave__times(pave__times(pave__batches(batch), rows), ld + 2);
+    if (pave__has_scales(type))
+        matrix = pave__times(pave__times(pave__batches(batch), rows), ld + pave__scale_elems(type));
     reserve(b, area, matrix, pave__type_bytes(type));
     return ref;
 }
@@ -151,8 +154,8 @@ pave__why pave__take_hidden(const pave__planning *p, const pave__problem *q, con
                             int32_t layer, pave__bundle *b, pave__ref *ref) {
     int64_t k = pave__width_into(q, layer);
     int wanted = wanted_type(row, row->a_type, ref->type);
-    if (wanted != PAVE_T_F16S || k == 0) return PAVE__WHY_NONE;
+    if (!pave__has_scales(wanted) || k == 0) return PAVE__WHY_NONE;
     pave__step step = {.layer = layer, .m = q->m, .k = k};
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) step.batch[d] = q->batch[d];
-    return pack(p, row, step, PAVE_T_F16S, PAVE__PACK_A, b, ref);
+    return pack(p, row, step, wanted, PAVE__PACK_A, b, ref);
 }

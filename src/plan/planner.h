@@ -173,6 +173,11 @@ pave_status pave__plan_make(const pave_device_info *device, pave__backend_id bac
                             size_t row_count, const pave__problem *problem, const char *forced,
                             pave__plan_data *plan);
 
+/* Bytes of a PAVE_T_*; 0 for none. */
+int pave__type_bytes(int type);
+/* Whether a matrix of it is followed by a float32 for each row, and how many of its elements one takes. */
+bool pave__has_scales(int type);
+int64_t pave__scale_elems(int type);
 /* Bytes of a packed m × ld matrix, one for each index of the dimensions that `ref` moves in, before its rows' scales. */
 int64_t pave__packed_bytes(const pave__ref *ref, const int64_t batch[PAVE_BATCH_DIMS], int64_t m);
 

@@ -64,7 +64,8 @@ static bool choose(const pave__planning *p, pave__family family, const pave__ste
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
         if (row->family != family || !pave__concerns(p, row)) continue;
-        if (family == PAVE__MAP && (row->b_type == PAVE_T_F16S) != (step->out.type == PAVE_T_F16S)) continue;
+        int form = pave__has_scales(step->out.type) ? step->out.type : PAVE_T_NONE;
+        if (family == PAVE__MAP && row->b_type != form) continue;
         pave__refusal no = judge(p, row, step, &here);
         if (no.why != PAVE__WHY_NONE) {
             pave__refuse(p, row, step->layer, no.why, no.have, no.need);

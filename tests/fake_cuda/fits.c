@@ -37,6 +37,10 @@ static int64_t type_bytes(int type) {
     return type == PAVE_T_F16 || type == PAVE_T_BF16 || type == PAVE_T_F16S ? 2 : 4;
 }
 
+static int has_scales(int type) {
+    return type == PAVE_T_F16S || type == PAVE_T_F16X2;
+}
+
 static int has_states(int reduce) {
     return reduce >= PAVE_REDUCE_LOGSUMEXP && reduce <= PAVE_REDUCE_ARGMAX;
 }
@@ -164,13 +168,13 @@ static int groups_fit(const fake_launch *l) {
 
 /* The scales of a packed operand: one for each row of all its matrices, behind them. */
 static int scales_fit(const fake_launch *l, CUdeviceptr buffer, const pave_abi_view *v, const extent *e,
-                      int64_t rows, int64_t scales) {
+                      int64_t rows, int64_t bytes, int64_t scales) {
     int64_t last = rows - 1;
     if (!demand(l, v->row > 0 && v->col == 1, "scales of no packed matrix")) return 0;
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) last += (e->batch[d] - 1) * (v->batch[d] / v->row);
     operand o = {"scales", buffer, {.offset = scales, .row = 1, .col = 1}, 4, 4, 0};
     extent all = {{1, 1, 1}, last + 1, 1};
-    return demand(l, scales >= v->offset + (last + 1) * v->row * 2, "scales among the elements") &&
+    return demand(l, scales >= v->offset + (last + 1) * v->row * bytes, "scales among the elements") &&
            fits(l, &o, &all);
 }
 
@@ -180,8 +184,10 @@ static int gemm_scales_fit(const fake_launch *l, const extent *e) {
     return demand(l, g->scale > 0, "no scale") &&
            demand(l, !any || (!g->group_count && l->row->path == PAVE_PATH_F16),
                   "scales that no one reads") &&
-           (!g->a_scale || scales_fit(l, l->buffers[0], &g->a, e, g->m, g->a_scale)) &&
-           (!g->b_scale || scales_fit(l, l->buffers[1], &g->b, e, g->n, g->b_scale));
+           (!g->a_scale ||
+            scales_fit(l, l->buffers[0], &g->a, e, g->m, type_bytes(l->row->a_type), g->a_scale)) &&
+           (!g->b_scale ||
+            scales_fit(l, l->buffers[1], &g->b, e, g->n, type_bytes(l->row->b_type), g->b_scale));
 }
 
 static int gemm_fits(const fake_launch *l) {
@@ -211,9 +217,9 @@ static int rows_type_check(const fake_launch *l) {
            demand(l,
                   index ? r->y_type == PAVE_T_I32
                         : is_float(r->y_type) || (family == PAVE__MAP && r->y_type == PAVE_T_TF32) ||
-                              l->row->b_type == PAVE_T_F16S,
+                              has_scales(r->y_type),
                   "Y has no type that fits") &&
-           demand(l, (l->row->b_type == PAVE_T_F16S) == (r->y_type == PAVE_T_F16S),
+           demand(l, l->row->b_type == (has_scales(r->y_type) ? r->y_type : PAVE_T_NONE),
                   "Y is of another row's type") &&
            demand(l,
                   family == PAVE__MAP         ? !r->reduce
@@ -238,8 +244,8 @@ static int rows_fit(const fake_launch *l) {
                demand(l, !r->link_count, "links on states") && states_fit(l, b[1], r->y.offset, &e, r->slots);
     if (!wide) e.cols = 1;
     if (!links_fit(l, r->links, r->link_count, b + 2, &e)) return 0;
-    if (r->y_type == PAVE_T_F16S && !(demand(l, !r->link_count, "links on scaled rows") &&
-                                      scales_fit(l, b[1], &r->y, &e, r->rows, r->slots)))
+    if (has_scales(r->y_type) && !(demand(l, !r->link_count, "links on scaled rows") &&
+                                   scales_fit(l, b[1], &r->y, &e, r->rows, type_bytes(r->y_type), r->slots)))
         return 0;
     if (family == PAVE__MAP) e.cols = r->width;
     return demand(l, family != PAVE__MAP || r->width >= r->cols, "a map narrower than its rows") &&

@@ -27,14 +27,6 @@ static bool is_wide(pave_reduction r) {
     return !r || r == PAVE_REDUCE_SOFTMAX || r == PAVE_REDUCE_LOG_SOFTMAX || r == PAVE_REDUCE_NORMALIZE;
 }
 
-/* What a promise lets a plan round, where no row is forced. */
-static test_class class_of(const pave_kernel_info *row, pave_precision precision) {
-    if (row) return test_class_of(row);
-    if (precision == PAVE_HIGHEST) return (test_class){.unit = 0x1p-24};
-    double rho = precision == PAVE_HIGH ? 0x1p-11 : 0x1p-8;
-    return (test_class){rho, precision == PAVE_HIGH ? 0 : rho, 0x1p-39, 0x1p-23, true};
-}
-
 /* A matrix operand of the batch: its own leading dimensions, then rows × cols, stored the other way round if turned. */
 static void make_operand(run *r, test_nd *t, pave_dtype type, int skip, unsigned one, int64_t rows,
                          int64_t cols, const test_order *order, test_rng *rng) {
@@ -205,7 +197,7 @@ static void check_bytes(run *r, bool written) {
 }
 
 bool run_matmul(const test_device *on, const pave_kernel_info *row, const matmul_case *c) {
-    run r = {.on = on, .c = c, .how = class_of(row, c->precision)};
+    run r = {.on = on, .c = c, .how = row ? test_class_of(row) : test_class_of_promise(c->precision)};
     snprintf(r.where, sizeof r.where,
              "%s on %s, case %s, batch rank %d, m %" PRId64 " n %" PRId64 " k %" PRId64,
              row ? row->name : "the plan", on->info.selector, c->what, c->batch_rank, c->m, c->n, c->k);

@@ -73,6 +73,7 @@ static test_class class_of_plan(const test_device *on, const pave_plan *plan) {
             worst.rho_f16 = fmax(worst.rho_f16, how.rho_f16);
             worst.floor = fmax(worst.floor, how.floor);
             worst.unit = fmax(worst.unit, how.unit);
+            worst.inner = fmax(worst.inner, how.inner);
             worst.truncates |= how.truncates;
         }
     return worst;

@@ -14,7 +14,9 @@
 #define ROUNDS 20000
 
 static int bytes_of(int type) {
-    return type == PAVE_T_F32 || type == PAVE_T_TF32 || type == PAVE_T_I32 ? 4 : type ? 2 : 0;
+    return type == PAVE_T_F32 || type == PAVE_T_TF32 || type == PAVE_T_I32 || type == PAVE_T_F16X2 ? 4
+           : type                                                                                  ? 2
+                                                                                                   : 0;
 }
 
 /* ---- what each step must satisfy alone */
@@ -65,9 +67,9 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
 static void check_form(const pave__ref *ref, const pave__row *row, int wanted, int64_t rows, int64_t k,
                        const pave__operand *given) {
     if (k == 0) return;
-    int readable =
-        wanted == PAVE_T_NONE || ref->type == wanted || (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32) ||
-        (wanted == PAVE_T_F16 && ref->type == PAVE_T_F16S && row->path == PAVE_PATH_F16);
+    int readable = wanted == PAVE_T_NONE || ref->type == wanted ||
+                   (wanted == PAVE_T_F32 && ref->type == PAVE_T_TF32) ||
+                   (wanted == PAVE_T_F16 && ref->type == PAVE_T_F16S && row->path == PAVE_PATH_F16);
     assert_true(readable);
     if (row->layout == PAVE__LAYOUT_ROWS) {
         assert_true(ref->col == 1 || k == 1);
@@ -94,7 +96,8 @@ static void check_rounding(int from, const pave__ref *ref, int path, int precisi
     assert_false(rounds_bf16 && precision != PAVE_MEDIUM);
     assert_false(to == PAVE_T_F16 && from != PAVE_T_F16 && ref->exponent == 0);
     assert_false(to == PAVE_T_F16S && (from != PAVE_T_F32 || precision == PAVE_HIGHEST));
-    assert_false(path != PAVE_PATH_FMA && precision == PAVE_HIGHEST);
+    assert_false(to == PAVE_T_F16X2 && from != PAVE_T_F32);
+    assert_false(path != PAVE_PATH_FMA && to != PAVE_T_F16X2 && precision == PAVE_HIGHEST);
 }
 
 static void check_gemm(const pave__step *s, const pave__problem *q) {

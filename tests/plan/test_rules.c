@@ -66,8 +66,14 @@ static void test_promises(void **state) {
     plan_case c = square;
     c.precision = PAVE_HIGHEST;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(plan.steps[plan.step_count - 1].row->path, PAVE_PATH_FMA);
+    assert_int_equal(plan.steps[plan.step_count - 1].row->path,
+                     PAVE_PATH_FMA); /* as fast, and nothing to pack */
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_PRECISION);
+    c.device = "h100-sxm";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.steps[plan.step_count - 1].in0.type, PAVE_T_F16X2);
+    assert_int_equal(plan.steps[plan.step_count - 1].in1.type, PAVE_T_F16X2);
+    c.device = square.device;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_bf16")->why, PAVE__WHY_TYPE);
@@ -101,8 +107,9 @@ static void test_hidden_types(void **state) {
     } wants[] = {{"pave_gemm_mma_128x128x32_tf32", PAVE_HIGH, PAVE_T_TF32},
                  {"pave_gemm_simt_128x128x8_f32", PAVE_HIGHEST, PAVE_T_F32},
                  {"pave_gemm_mma_128x128x64_f16", PAVE_HIGH, PAVE_T_F16S},
-                 {"pave_gemm_mma_128x128x64_bf16", PAVE_MEDIUM, PAVE_T_BF16}};
-    for (int i = 0; i < 4; i++) {
+                 {"pave_gemm_mma_128x128x64_bf16", PAVE_MEDIUM, PAVE_T_BF16},
+                 {"pave_gemm_mma_128x128x32_f16x2", PAVE_HIGHEST, PAVE_T_F16X2}};
+    for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
         plan_case c = square;
         c.widths[1] = 512;
         c.forced = wants[i].row;
@@ -348,7 +355,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_for_device),
         cmocka_unit_test(test_promises),
-        cmocka_unit_test(test_hidden_types), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_hidden_types),
+        cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_forced),
         cmocka_unit_test(test_sizes),

@@ -116,9 +116,12 @@ typedef struct test_class {
     double
         floor;   /* of a float32 operand, beside that: absolute, in units of its row's largest finite value */
     double unit; /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */
+    double inner; /* roundings of unit v that a sum has beside one a product */
     bool truncates;
 } test_class;
 test_class test_class_of(const pave_kernel_info *row);
+/* Of whatever row may keep the promise for float32. */
+test_class test_class_of_promise(pave_precision precision);
 
 /* A value known to lie within `bound` of the exact one; `alarm` is the sqrt(K) bar, 0 < alarm <= bound. */
 typedef struct test_value {
