@@ -55,6 +55,13 @@ __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t address
                  : "memory");
 }
 
+/* To 1 ulp, of a normal number whose reciprocal is one. */
+__device__ __forceinline__ float reciprocal(float v) {
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(v));
+    return inverse;
+}
+
 /* To 11 significant bits, nearest, ties away from zero; NaN and Inf stay. */
 __device__ __forceinline__ uint32_t round_tf32(uint32_t bits) {
     uint32_t rounded;

@@ -5,6 +5,7 @@
 #define PAVE_KERNELS_CUDA_STATE_CUH
 
 #include "kernels/abi.h"
+#include "kernels/cuda/ptx.cuh"
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -36,9 +37,7 @@ namespace pave {
  * number in [1, 2]: no division with its slow path. */
 __device__ __forceinline__ float sigmoid(float v) {
     const float e = expf(-fabsf(v));
-    float inverse;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(1.0f + e));
-    return (v < 0.0f ? e : 1.0f) * inverse;
+    return (v < 0.0f ? e : 1.0f) * reciprocal(1.0f + e);
 }
 
 } // namespace pave

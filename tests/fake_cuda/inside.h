@@ -74,6 +74,7 @@ typedef struct fake_launch {
         pave_abi_peak peak;
     } args;
     CUdeviceptr buffers[PAVE_GEMM_BUFFERS];
+    unsigned grid[3];
 } fake_launch;
 /* Whether the launch says what its row and the ABI want and stays in its buffers; records misuse where it does not. */
 int fake_fits(const fake_launch *launch);

@@ -4,6 +4,9 @@
 #include "tests/fake_cuda/inside.h"
 
 #include "backends/host/kernels.h"
+#ifdef FAKE_CUDA_EMULATOR
+#include "tests/fake_cuda/emulator/launch.h"
+#endif
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -156,15 +159,48 @@ FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigne
     if (fault) return fault;
     if (!find_function(f)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuLaunchKernel: no such function");
     if (!parameters || extra) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: no parameters", f->row->name);
-    fake_op op = {.kind = FAKE_LAUNCH};
+    fake_op op = {.kind = FAKE_LAUNCH, .launch.grid = {gx, gy, gz}};
     CUresult result = check_shape(f, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, shared);
     if (!result) result = read_parameters(f->row, parameters, &op.launch);
     return result ? result : fake_submit(stream, f->row->name, &op);
 }
 
+#ifdef FAKE_CUDA_EMULATOR
+static const fake_launch *emulated;
+
+static void emulator_fault(const char *what) {
+    fake_misuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: %s", emulated->row->name, what);
+}
+
+static int is_allocated(const void *at, int bytes) {
+    return fake_find((CUdeviceptr)(uintptr_t)at, (uint64_t)bytes) != NULL;
+}
+
+/* From the kernels' own source. */
+static void run_source(const fake_launch *launch, void *const *buffers) {
+    emulated_launch run = {.name = launch->row->name,
+                           .args = &launch->args,
+                           .buffers = buffers,
+                           .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+                           .threads = launch->row->threads,
+                           .shared_bytes = launch->row->shared_bytes,
+                           .fault = emulator_fault,
+                           .readable = is_allocated};
+    emulated = launch;
+    if (!emulate(&run)) fake_misuse(CUDA_ERROR_NOT_FOUND, "%s: no such kernel", launch->row->name);
+}
+#endif
+
 void fake_execute(const fake_launch *launch) {
     void *buffers[PAVE_GEMM_BUFFERS];
     if (launch->row->family == PAVE__PEAK || !fake_fits(launch)) return;
     for (int i = 0; i < PAVE_GEMM_BUFFERS; i++) buffers[i] = (void *)(uintptr_t)launch->buffers[i];
+#ifdef FAKE_CUDA_EMULATOR
+    const char *source = getenv("FAKE_CUDA_EMULATE");
+    if (source && *source == '1') {
+        run_source(launch, buffers);
+        return;
+    }
+#endif
     host_run(launch->row, &launch->args, buffers);
 }

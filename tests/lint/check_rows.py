@@ -27,7 +27,7 @@ while True:
         errors.append(f"{name}: twice")
     elif info.in_type not in range(4):
         errors.append(f"{name}: in_type {info.in_type} is no public type")
-    elif not re.fullmatch(rf"pave_{family}_[a-z0-9]+(_[a-z0-9]+)*_(f64|f32|tf32|f16|bf16|any)", name):
+    elif not re.fullmatch(rf"pave_{family}_[a-z0-9]+(_[a-z0-9]+)*_(f64|f32|tf32|f16|f16x2|bf16|any)", name):
         errors.append(f"{name}: not pave_{family}_<variant>_<type>")
     else:
         names.add(name)

@@ -6,7 +6,7 @@ import re
 import sys
 
 root = sys.argv[1]
-SOURCES = (".c", ".h", ".cu", ".cuh", ".cl", ".py", ".build", ".sh")
+SOURCES = (".c", ".h", ".cc", ".hh", ".cu", ".cuh", ".cl", ".py", ".build", ".sh")
 FOLDERS = ("include", "src", "backends", "kernels", "tools", "tests", "examples", "scripts")
 errors = []
 

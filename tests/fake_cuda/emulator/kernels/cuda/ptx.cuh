@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * In place of the file of this name under kernels/cuda: what its instructions do, for the emulator. */
+#ifndef PAVE_KERNELS_CUDA_PTX_CUH
+#define PAVE_KERNELS_CUDA_PTX_CUH
+
+#include "tests/fake_cuda/emulator/cuda_words.hh"
+
+namespace pave {
+
+inline char *dynamic_shared() {
+    return reinterpret_cast<char *>(emulator::shared_base());
+}
+
+inline uint32_t shared_address(const void *pointer) {
+    return emulator::shared_offset(pointer);
+}
+
+inline void copy_async(uint32_t target, const void *source, int bytes) {
+    emulator::copy(target, source, bytes);
+}
+
+inline void copy_async(uint32_t target, const void *source) {
+    emulator::copy(target, source, 16);
+}
+
+inline void copy_commit() {
+    emulator::commit();
+}
+
+template <int PENDING> inline void copy_wait() {
+    emulator::wait(PENDING);
+}
+
+inline float reciprocal(float v) {
+    return 1.0f / v;
+}
+
+/* Eight addresses of one matrix are read at a time and have to lie in different groups of four banks. */
+inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
+    struct row {
+        uint32_t address;
+        unsigned char bytes[16];
+    } own;
+    own.address = address;
+    memcpy(own.bytes, emulator::shared_line(address), sizeof own.bytes);
+    const auto slots = emulator::meet(emulator::MATRICES, &own, sizeof own);
+    const int lane = own_lane();
+    for (int matrix = 0; matrix < 4; matrix++) {
+        unsigned groups = 0;
+        for (int i = 0; i < 8; i++) groups |= 1u << (lane_value<row>(slots[matrix * 8 + i]).address / 16 % 8);
+        if (groups != 0xffu) emulator::fault("a matrix load meets a bank twice");
+        memcpy(&r[matrix], slots[matrix * 8 + lane / 4] + offsetof(row, bytes) + lane % 4 * 4, 4);
+    }
+}
+
+inline uint32_t round_tf32(uint32_t bits) {
+    return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
+}
+
+/* A lane's share of d += a · b: WIDTH elements to a register, K of them in all. Products are exact; their sum is cut off as
+ * matrix units do. */
+template <int WIDTH, typename DECODE>
+inline void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, DECODE decode) {
+    struct operands {
+        float a[4][WIDTH], b[2][WIDTH];
+    } own;
+    static_assert(sizeof own <= emulator::SLOT_BYTES, "a slot holds a lane's operands");
+    for (int e = 0; e < WIDTH; e++) {
+        for (int i = 0; i < 4; i++) own.a[i][e] = decode(a[i], e);
+        own.b[0][e] = decode(b0, e), own.b[1][e] = decode(b1, e);
+    }
+    const auto slots = emulator::meet(emulator::MULTIPLY, &own, sizeof own);
+    const int lane = own_lane();
+    for (int out = 0; out < 4; out++) {
+        /* Rows lane / 4 and + 8; columns 2 (lane % 4) and + 1. */
+        double sum = d[out];
+        for (int quad = 0; quad < 4; quad++) {
+            const operands &of_a = *reinterpret_cast<const operands *>(slots[lane / 4 * 4 + quad]);
+            const operands &of_b =
+                *reinterpret_cast<const operands *>(slots[(lane % 4 * 2 + out % 2) * 4 + quad]);
+            for (int half = 0; half < 2; half++)
+                for (int e = 0; e < WIDTH; e++)
+                    sum += static_cast<double>(of_a.a[half * 2 + out / 2][e]) *
+                           static_cast<double>(of_b.b[half][e]);
+        }
+        const float nearest = static_cast<float>(sum);
+        const bool past = fabs(static_cast<double>(nearest)) > fabs(sum) && isfinite(sum);
+        d[out] = past ? nextafterf(nearest, 0.0f) : nearest;
+    }
+}
+
+inline void multiply_tf32(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply<1>(d, a, b0, b1, [](uint32_t bits, int) { return __uint_as_float(bits & ~0x1fffu); });
+}
+
+inline void multiply_f16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply<2>(d, a, b0, b1,
+                [](uint32_t bits, int e) { return __half2float({static_cast<uint16_t>(bits >> 16 * e)}); });
+}
+
+inline void multiply_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply<2>(d, a, b0, b1, [](uint32_t bits, int e) {
+        return __bfloat162float({static_cast<uint16_t>(bits >> 16 * e)});
+    });
+}
+
+inline void fma_kept(float &d, float a, float b) {
+    d = fmaf(d, a, b);
+}
+
+} // namespace pave
+
+#endif
