@@ -31,7 +31,7 @@
 #endif
 
 /* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
-static inline void pv_micro(__local float *c, __local const float *x, __local const float *w, int count,
+PV_CALLED void pv_micro(__local float *c, __local const float *x, __local const float *w, int count,
                             int first) {
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
 #define PV_FMA(i)                             \
@@ -98,7 +98,7 @@ PV_INLINE void pv_pack_quad(__local float *to, __global const char *from, long l
 }
 
 /* `count` of k of a tile's columns of B, from `b` on, where k is contiguous. */
-PV_INLINE void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
+PV_CALLED void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
     for (int n = 0; n < cols; n += PV_NR) {
         for (int k = 0; k < count; k += 16)
             for (int q = n; q < n + PV_NR; q += 4) {
@@ -110,7 +110,7 @@ PV_INLINE void pv_pack_b(__local float *panels, __global const char *b, long ldb
 }
 
 /* The same where it is not: vectors of columns. */
-PV_INLINE void pv_copy_b(__local float *panels, __global const char *b, const pv_job *job, int count) {
+PV_CALLED void pv_copy_b(__local float *panels, __global const char *b, const pv_job *job, int count) {
     int whole = job->b_row == 1 ? job->cols / PV_W * PV_W : 0;
     int end = (job->cols + PV_NR - 1) / PV_NR * PV_NR;
     for (int k = 0; k < count; k++, b += job->b_col * PV_WIDTH(PAVE_B_TYPE)) {
@@ -127,7 +127,7 @@ PV_INLINE void pv_copy_b(__local float *panels, __global const char *b, const pv
 }
 
 /* PAVE_WM rows of A, the last one again where there are fewer, where k is contiguous. */
-PV_INLINE void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
+PV_CALLED void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
     for (int r = 0; r < PAVE_WM; r++) {
         long from = min(r, rows - 1) * lda;
         int k = 0;
@@ -139,7 +139,7 @@ PV_INLINE void pv_pack_a(__local float *to, __global const char *a, long lda, in
 }
 
 /* The same where it is not: four rows by four k at a time where rows are contiguous. */
-PV_INLINE void pv_turn_a(__local float *to, __global const char *a, long row, long col, int rows, int count) {
+PV_CALLED void pv_turn_a(__local float *to, __global const char *a, long row, long col, int rows, int count) {
     for (int k = 0; k < count; k += 4)
         for (int r = 0; r < PAVE_WM; r += 4) {
             __local float *at = to + r * PAVE_BK + k;
@@ -183,7 +183,7 @@ PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local flo
 }
 
 /* PV_STREAM_COLS columns of one row of C, or what `count` of k adds to them, by rows of B that are contiguous. */
-PV_INLINE void pv_stream(__local float *c, __global const char *a, long a_col, __global const char *b,
+PV_CALLED void pv_stream(__local float *c, __global const char *a, long a_col, __global const char *b,
                          long b_col, int count, int first) {
 #define PV_EIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 #define PV_ZERO(i) PV_VT s##i = PV_C(0.0f);
@@ -214,7 +214,7 @@ PV_INLINE void pv_by_streams(__local float *c, const pv_job *job) {
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
-static inline void pv_dots(__local float *c, __global const char *a, long lda, int rows,
+PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int rows,
                            __global const char *b, long ldb, int cols, long depth) {
 #define PV_FOUR(X) X(0) X(1) X(2) X(3)
 #define PV_PTR(i)                                                      \
@@ -281,7 +281,7 @@ PV_INLINE float2 pv_tile_row_state(int reduce, __local const float *c, int cols,
 }
 
 /* The tile's row r from sums to values, stored where they are wanted and reduced where that is. */
-PV_INLINE void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __local float *c, int r,
+PV_CALLED void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __local float *c, int r,
                              PV_TENSOR_ARGS) {
     const int cols = job->cols, end = (cols + PV_W - 1) / PV_W * PV_W, reduce = args->reduce;
     PV_ROLLED
@@ -302,9 +302,11 @@ PV_INLINE void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __loc
 __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
     const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
     __global char *p, __global const char *g, PV_TENSOR_ARGS) {
-    __local float c[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
-    __local float panels[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
-    __local float strip[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
+    __local float tile[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
+    __local float columns[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
+    __local float rows[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
+    __local float *c = tile + PV_UNKNOWN_ZERO(args.k), *panels = columns + PV_UNKNOWN_ZERO(args.m),
+                  *strip = rows + PV_UNKNOWN_ZERO(args.n);
     for (long i = PV_GROUP; i < pv_tiles(&args); i += PV_GROUPS) {
         const pv_job job = pv_take(&args, a, b, y, p, g, i);
         if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))

@@ -204,7 +204,7 @@ static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows, long cols)
 
 /* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many
  * vectors. Lanes past the last row or column are `rest`. */
-PV_INLINE int pv_stage(__local float *to, __global const char *x, int type, long first, pv_shape shape,
+PV_CALLED int pv_stage(__local float *to, __global const char *x, int type, long first, pv_shape shape,
                        int lanes, int cols, float rest) {
     int count = (cols + shape.wide - 1) / shape.wide, j = 0;
     int full = lanes < shape.high ? 0 : cols / shape.wide, some = shape.wide > 1 ? cols % PV_W : lanes;

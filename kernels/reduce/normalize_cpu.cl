@@ -137,7 +137,8 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
                                                                                     __global const char *x,
                                                                                     __global char *y,
                                                                                     PV_TENSOR_ARGS) {
-    __local float stretch[PV_STRETCH] __attribute__((aligned(64)));
+    __local float area[PV_STRETCH] __attribute__((aligned(64)));
+    __local float *stretch = area + PV_UNKNOWN_ZERO(args.rows);
     const pv_shape shape = pv_shape_of(&args.x, args.rows, args.cols);
     const int across = shape.wide == 1, per = PV_STRETCH / PV_W * shape.wide;
     const int kept = args.reduce == PV_SOFTMAX && args.cols <= per;
