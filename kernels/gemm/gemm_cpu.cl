@@ -32,7 +32,7 @@
 
 /* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
 PV_CALLED void pv_micro(__local float *c, __local const float *x, __local const float *w, int count,
-                            int first) {
+                        int first) {
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
 #define PV_FMA(i)                             \
     {                                         \
@@ -214,8 +214,8 @@ PV_INLINE void pv_by_streams(__local float *c, const pv_job *job) {
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
-PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int rows,
-                           __global const char *b, long ldb, int cols, long depth) {
+PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
+                       long ldb, int cols, long depth) {
 #define PV_FOUR(X) X(0) X(1) X(2) X(3)
 #define PV_PTR(i)                                                      \
     long a##i = min(i, rows - 1) * lda, b##i = min(i, cols - 1) * ldb; \
