@@ -117,6 +117,7 @@ typedef struct test_class {
         floor;   /* of a float32 operand, beside that: absolute, in units of its row's largest finite value */
     double unit; /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */
     bool truncates;
+    int splits; /* slices of k that are added up; 0: what a plan may choose */
 } test_class;
 test_class test_class_of(const pave_kernel_info *row);
 
