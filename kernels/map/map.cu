@@ -31,7 +31,7 @@ __device__ __forceinline__ void map_finish(const pave_abi_rows &args, const tens
 }
 
 /* Loads that a sum has under way at once. */
-constexpr int SUMS_AT_ONCE = 4;
+constexpr int SUMS_AT_ONCE = 8;
 
 /* Four values of every slot, added in order. Rows of slots are whole quads, so that none is cut off. */
 __device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, float (&sum)[4]) {

@@ -12,7 +12,7 @@
 /* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
 #define LOAD_BYTES 16
 #define LOADS_ACROSS 4
-#define TERMS_AT_ONCE 4
+#define TERMS_AT_ONCE 8
 /* A CPU's work-group: scheduling, and scalar start and end of a row. */
 #define CPU_GROUP_NS 80.0
 /* Share of a unit's FMA peak that element-wise code reaches, and the operations an element beside it: exponentials' own few
