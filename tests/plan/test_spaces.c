@@ -196,6 +196,41 @@ static void test_split(void **state) {
     assert_int_equal(plan.step_count, 1);
 }
 
+/* k is cut where the tiles do not fill the device, into slices that are a batch dimension of their own. */
+static void test_slices(void **state) {
+    (void)state;
+    plan_case c = {.device = "h100-sxm", .op = PAVE_OP_MATMUL, .m = 64, .k = 4096, .widths = {4096}};
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 2);
+    const pave__step *gemm = &plan.steps[0], *sum = &plan.steps[1];
+    assert_true(gemm->k_slice > 0 && gemm->batch[0] > 1 && gemm->k_slice % gemm->row->bk == 0);
+    assert_int_equal(plan.workspace_bytes, gemm->batch[0] * 64 * 4096 * 4);
+    assert_string_equal(sum->row->name, "pave_map_sum_any");
+    assert_true(sum->slots == gemm->batch[0] && sum->slice == 64 * 4096 && sum->out.place == PAVE__AT_Y);
+    c.m = 16384; /* enough tiles */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.steps[plan.step_count - 1].k_slice, 0);
+    c.m = 1;
+    c.widths[0] = 64;
+    c.batch[0] = c.batch[2] = 2; /* the slices come first, and the others keep their order */
+    c.forced = "pave_gemm_mma_64x64x32_f32/5";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(gemm->batch[0] == 5 && gemm->batch[1] == 2 && gemm->batch[2] == 2);
+    assert_true(gemm->k_slice == 832 && gemm->in0.batch[1] == 2 * 4096 && gemm->in0.batch[2] == 4096);
+    c.batch[1] = 2;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
+    assert_int_equal(refusal_of("pave_gemm_mma_64x64x32_f32")->why, PAVE__WHY_SPLIT);
+    c.forced = "pave_gemm_mma_64x64x32_f32";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(refusal_of("pave_gemm_mma_64x64x32_f32")->why, PAVE__WHY_SPLIT);
+    static const char *const wrong[] = {"pave_gemm_mma_64x64x32_f32/", "pave_gemm_mma_64x64x32_f32/0",
+                                        "pave_gemm_mma_64x64x32_f32/2x", "pave_map_sum_any/2"};
+    for (int i = 0; i < 4; i++) {
+        c.forced = wrong[i];
+        assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_INVALID);
+    }
+}
+
 static void test_lengths(void **state) {
     (void)state;
     plan_case c = {.device = "h100-sxm", .m = 1, .k = INT64_C(1) << 31, .reduction = PAVE_REDUCE_ARGMAX};
@@ -302,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_k_1),
         cmocka_unit_test(test_closing),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_slices),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_grouped),
         cmocka_unit_test(test_local_memory),
