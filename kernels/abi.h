@@ -78,10 +78,10 @@ PAVE_ABI_CHECK(pave_abi_link, 64);
  * launch struct's; strides are its own. In links, the group is the batch index 0, and a row counts from row_base. */
 typedef struct pave_abi_group {
     pave_i64 m, n, k;
-    pave_i64 a_offset, b_offset, y_offset; /* bytes */
+    pave_i64 a_offset, b_offset, y_offset;      /* bytes */
     pave_i64 a_row, a_col, b_row, b_col, y_row; /* elements */
-    pave_i64 row_base;  /* rows of the groups before */
-    pave_i64 tile_base; /* tiles of the groups before, in tiles of the launched row */
+    pave_i64 row_base;                          /* rows of the groups before */
+    pave_i64 tile_base;                         /* tiles of the groups before, in tiles of the launched row */
 } pave_abi_group;
 PAVE_ABI_CHECK(pave_abi_group, 104);
 
@@ -94,6 +94,8 @@ PAVE_ABI_CHECK(pave_abi_group, 104);
  * Where A or B is F16S or F16X2, a_scale or b_scale is the byte of its buffer where the scales begin, else 0. The scale of row r at
  * batch index b has the index (Σ b[d] batch[d]) / row + r: such matrices lie one behind the other. The sum of products is
  * multiplied by both rows' scales before the chain; `scale` stands for A's where it has none.
+ * Where k_slice is not 0, batch index 0 counts slices of k: index s multiplies [s * k_slice, (s + 1) * k_slice) of k alone,
+ * and batch[0] of a and b is a slice's way along k. Such a launch has no links, no states and no groups.
  * A block takes tiles first, first + blocks, … of batches * tiles_m * tiles_n (or of all groups' tiles), one batch after
  * the other, so any grid is right. With groups, m is all groups' rows and batch is 1. */
 typedef struct pave_abi_gemm {
@@ -104,19 +106,23 @@ typedef struct pave_abi_gemm {
     pave_i64 slots;              /* partial states a row: ceil(n / slice) */
     pave_i64 tiles;              /* of all groups */
     pave_i64 a_scale, b_scale;   /* bytes; 0: none */
-    pave_i32 y_type;             /* PAVE_T_*; TF32 rounds before storing; NONE: not stored */
-    pave_i32 reduce;             /* pave_reduction that has states, or 0 */
-    pave_i32 link_count;
+    pave_i32 k_slice;            /* 0: all of k */
     pave_i32 group_m;     /* raster: this many row tiles share their column tiles before moving on; >= 1 */
     pave_i32 group_count; /* 0: no groups */
     float scale;          /* a power of two; 1 where A is what it says */
+    pave_i16 y_type;      /* PAVE_T_*; TF32 rounds before storing; NONE: not stored */
+    pave_i16 reduce;      /* pave_reduction that has states, or 0 */
+    pave_i16 link_count;
+    pave_i16 reserved;
     pave_abi_link links[PAVE_ABI_LINKS];
 } pave_abi_gemm;
 PAVE_ABI_CHECK(pave_abi_gemm, 904);
 
 /* Families that work on rows. Buffers: X, Y, t0 … t9. Links apply to what is stored.
- * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Where y_type has scales there is no chain, and
- *            the rows' scales go to byte `slots` of Y, in the order that gemm reads them: the power of two that brings the
+ * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Where slots > 1, x[r, c] stands for the sum
+ *            of `slots` F32 that are `slice` elements apart, added in order; then x.col is 1, all else in x and the slice
+ *            are multiples of 16 bytes, rows are as long as the next multiple of 4 elements, and width is cols. Where y_type has
+ *            scales there is no chain and no sum, and the rows' scales go to byte `slots` of Y, in the order that gemm reads them: the power of two that brings the
  *            largest finite |x| of the row to [2^14, 2^15), 2^-126 at least, and 1 for a row without any but 0.
  * reduce:    y[r] = chain(reduction of x[r, 0 … cols)); where slots > 0 no link applies, and columns [s * slice, (s + 1) *
  *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).

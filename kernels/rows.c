@@ -86,7 +86,7 @@
      .shared_bytes = LOCAL_##SOURCE(BM, BN, BK, WM, WN),                                  \
      .efficiency = (EFFICIENCY),                                                          \
      .source = TEXT(SOURCE)},
-#define ON_ROWS(NAME, FAMILY, BACKEND, KIND, LAYOUT, BM, BN, THREADS, SOURCE)             \
+#define ON_ROWS(NAME, FAMILY, BACKEND, KIND, LAYOUT, BM, BN, THREADS, SUMS, SOURCE)       \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__##FAMILY,                                                            \
      .backend = PAVE__##BACKEND,                                                          \
@@ -95,36 +95,40 @@
      .precision = PAVE_HIGHEST,                                                           \
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
-     .efficiency = 0.8,                                                                   \
+     .sums = (SUMS), .efficiency = 0.8,                                                   \
      .source = (SOURCE)},
 #define REDUCE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
 #define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
 #define JOIN_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, NULL)
+    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
-    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, NULL)
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                               \
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                           \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
      .registers = 72, .efficiency = 0.8},
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+    ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, NORMALIZE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+    ON_ROWS(NAME, NORMALIZE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define JOIN_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, TEXT(SOURCE))
+    ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define MAP_CL(NAME, KIND, LAYOUT, ROWS, COLS, THREADS, SOURCE) \
-    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, TEXT(SOURCE))
-#define HOST(NAME, FAMILY, BM, BN, TYPE, SLICE)                                            \
+    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, 0, TEXT(SOURCE))
+#define MAP_SUM_CUDA(NAME, COLS, THREADS) \
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, ROWS, 1, COLS, THREADS, 1, NULL)
+#define MAP_SUM_CL(NAME, KIND, COLS, THREADS, SOURCE) \
+    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, ROWS, 1, COLS, THREADS, 1, TEXT(SOURCE))
+#define HOST(NAME, FAMILY, BM, BN, TYPE, SLICE, SUMS)                                      \
     {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__HOST,                  \
      .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ANY,                                \
      .a_type = (TYPE), .b_type = (TYPE),                                                   \
      .bm = (BM), .bn = (BN), .bk = 1, .wm = (BM), .wn = (BN), .stages = 1, .threads = 1,   \
-     .align = 1, .slice = (SLICE), .efficiency = 1.0},
+     .align = 1, .slice = (SLICE), .sums = (SUMS), .efficiency = 1.0},
 #define PEAK_CUDA(NAME, PATH, THREADS, FLOPS)                                              \
     {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__CUDA,                      \
      .kind = PAVE_DEVICE_GPU, .path = PAVE_PATH_##PATH, .threads = (THREADS), .align = 1,  \
@@ -146,16 +150,19 @@ static const pave__row rows[] = {
     PAVE_JOIN_CL_ROWS(JOIN_CL)
     PAVE_MAP_CUDA_ROWS(MAP_CUDA)
     PAVE_MAP_SCALE_CUDA_ROWS(MAP_SCALE_CUDA)
+    PAVE_MAP_SUM_CUDA_ROWS(MAP_SUM_CUDA)
     PAVE_MAP_CL_ROWS(MAP_CL)
+    PAVE_MAP_SUM_CL_ROWS(MAP_SUM_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
-    HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64)
-    HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64)
-    HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64)
-    HOST(pave_reduce_host_f64, REDUCE, 1, 1, PAVE_T_NONE, 0)
-    HOST(pave_normalize_host_f64, NORMALIZE, 1, 1, PAVE_T_NONE, 0)
-    HOST(pave_join_host_f64, JOIN, 64, 1, PAVE_T_NONE, 0)
-    HOST(pave_map_host_f64, MAP, 1, 4096, PAVE_T_NONE, 0)
+    HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64, 0)
+    HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64, 0)
+    HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64, 0)
+    HOST(pave_reduce_host_f64, REDUCE, 1, 1, PAVE_T_NONE, 0, 0)
+    HOST(pave_normalize_host_f64, NORMALIZE, 1, 1, PAVE_T_NONE, 0, 0)
+    HOST(pave_join_host_f64, JOIN, 64, 1, PAVE_T_NONE, 0, 0)
+    HOST(pave_map_host_f64, MAP, 1, 4096, PAVE_T_NONE, 0, 0)
+    HOST(pave_map_sum_host_f64, MAP, 1, 4096, PAVE_T_NONE, 0, 1)
 };
 /* clang-format on */
 

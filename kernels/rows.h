@@ -41,6 +41,7 @@ typedef struct pave__row {
     int threads;       /* a block; fixed */
     int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */
+    int sums;          /* map: 1: adds slots of partial sums, and takes nothing else */
     int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
     int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */
     uint32_t shared_bytes; /* of a block; CUDA: asked for by the launch, OpenCL: declared by the source */

@@ -109,18 +109,22 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     a->y = view_of(&step->out, p[2]);
     a->p_offset = p[3].offset;
     a->slots = step->slots;
-    a->a_scale = scales_at(&step->in0, step->batch, step->m, p[0].offset);
-    a->b_scale = scales_at(&step->in1, step->batch, step->n, p[1].offset);
+    a->k_slice = (int32_t)step->k_slice;
+    /* Slices of k are all of one matrix, whose rows have one scale each. */
+    const int64_t matrices[PAVE_BATCH_DIMS] = {step->k_slice ? 1 : step->batch[0], step->batch[1],
+                                               step->batch[2]};
+    a->a_scale = scales_at(&step->in0, matrices, step->m, p[0].offset);
+    a->b_scale = scales_at(&step->in1, matrices, step->n, p[1].offset);
     a->scale = ldexpf(1, -step->in0.exponent);
     a->y_type = step->out.place ? step->out.type : PAVE_T_NONE;
-    a->reduce = reduces ? step->reduction : PAVE_REDUCE_NONE;
+    a->reduce = (int16_t)(reduces ? step->reduction : PAVE_REDUCE_NONE);
     a->group_m = step->group_m;
     a->group_count = (int32_t)step->groups;
     a->g_offset = step->table_offset;
     for (int i = 0; i < 4; i++) out->buffers[i] = p[i].memory;
     out->buffers[4] = step->groups ? r->queue->workspace : NULL;
-    a->link_count = fill_links(r, step, a->links, out->buffers + 5);
-    a->link_count = add_exponent(&step->out, a->links, a->link_count);
+    int links = fill_links(r, step, a->links, out->buffers + 5);
+    a->link_count = (int16_t)add_exponent(&step->out, a->links, links);
     out->bytes = sizeof *a;
     out->buffer_count = PAVE_GEMM_BUFFERS;
 }
@@ -135,8 +139,8 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     memcpy(a->batch, step->batch, sizeof a->batch);
     a->x = view_of(&step->in0, p[0]);
     a->y = split ? view_of(&step->partial, p[3]) : view_of(&step->out, p[2]);
-    a->slots = split || family == PAVE__JOIN ? step->slots : 0;
-    if (family == PAVE__MAP) a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
+    a->slots = split || family == PAVE__JOIN || family == PAVE__MAP ? step->slots : 0;
+    if (pave__has_scales(step->out.type)) a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
     a->slice = step->slice;
     a->epsilon = r->job->epsilon;
     a->x_type = load_type(step->in0.type);
@@ -145,6 +149,7 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     out->buffers[0] = p[0].memory;
     out->buffers[1] = p[split ? 3 : 2].memory;
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
+    a->link_count = add_exponent(&step->out, a->links, a->link_count);
     out->bytes = sizeof *a;
     out->buffer_count = PAVE_ROWS_BUFFERS;
 }

@@ -176,12 +176,13 @@ void self_check_gemm(self_check *check) {
     const int64_t shapes[][4] = {{1, 1, 1, 0},
                                  {bm, bn, 2 * bk, 0},
                                  {bm + 1, bn + 3, bk + 1, 3},
+                                 {5, 37, 1029, 1},
                                  {bm - 1, bn - 1, bk - 1, 1},
                                  {67, 93, 129, 0},
                                  {2 * bm + 5, 2 * bn + 7, 3 * bk + 5, 0},
                                  {1, 300, 517, 0},
                                  {300, 1, 64, 16}};
-    for (size_t i = 0; i < (check->quick ? 3 : sizeof shapes / sizeof shapes[0]); i++) {
+    for (size_t i = 0; i < (check->quick ? 4 : sizeof shapes / sizeof shapes[0]); i++) {
         gemm_case c = {.m = shapes[i][0],
                        .n = shapes[i][1],
                        .k = shapes[i][2],

@@ -154,6 +154,8 @@ static void run_gemm(const pave__row *row, const pave_abi_gemm *g, void *const *
     if (g->group_count) return;
     product q = {.m = g->m, .n = g->n, .k = g->k, .a = g->a, .b = g->b, .y = g->y};
     for (int64_t left = batch_count(g->batch); left > 0; left--) {
+        int64_t k_left = g->k - q.at.batch[0] * g->k_slice;
+        if (g->k_slice) q.k = k_left < g->k_slice ? k_left : g->k_slice;
         q.states = batch_index(g->batch, q.at.batch) * g->m;
         run_product(row, g, &q, buffers);
         next_batch(g->batch, q.at.batch);
@@ -225,12 +227,23 @@ static void normalize_row(const pave_abi_rows *r, void *const *buffers, const po
     }
 }
 
+/* What a map reads at a place: an element, or the sum of several. */
+static double map_value(const pave_abi_rows *r, const void *x, const point *at) {
+    pave_abi_view view = r->x;
+    double sum = get(x, &view, r->x_type, at);
+    for (int64_t i = 1; i < r->slots; i++) {
+        view.offset += r->slice * (int64_t)sizeof(float);
+        sum += get(x, &view, r->x_type, at);
+    }
+    return sum;
+}
+
 static void map_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
     point at = *row;
     for (at.col = 0; at.col < r->width; at.col++) {
         double v = 0;
         if (at.col < r->cols)
-            v = chain(r->links, r->link_count, buffers + 2, get(buffers[0], &r->x, r->x_type, &at), &at);
+            v = chain(r->links, r->link_count, buffers + 2, map_value(r, buffers[0], &at), &at);
         put(buffers[1], &r->y, r->y_type, &at, v);
     }
 }

@@ -90,6 +90,10 @@ __device__ __forceinline__ pave_abi_group batch_problem(const pave_abi_gemm &arg
     batch[0] = static_cast<int>(outer);
     pave_abi_group of;
     of.m = args.m, of.n = args.n, of.k = args.k;
+    if (args.k_slice > 0) { /* the last slice may be shorter */
+        const int64_t left = args.k - static_cast<int64_t>(batch[0]) * args.k_slice;
+        of.k = left < args.k_slice ? left : args.k_slice;
+    }
     of.a_offset = batch_offset(args.a, batch) * BYTES;
     of.b_offset = batch_offset(args.b, batch) * BYTES;
     of.y_offset = batch_offset(args.y, batch) * element_bytes(args.y_type);

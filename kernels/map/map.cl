@@ -28,6 +28,9 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
             PV_VT v = args.x.col == 0 && some > 0
                           ? PV_C(pv_load1(x, args.x_type, from))
                           : pv_load_some(x, args.x_type, from + c * args.x.col, args.x.col, some, 0.0f);
+            PV_ROLLED
+            for (long slot = 1; slot < args.slots; slot++)
+                v += pv_load_some(x, PAVE_T_F32, from + c + slot * args.slice, 1, some, 0.0f);
             if (some > 0) v = pv_chain(args.links, args.link_count, b, row, c, some, v, PV_TENSORS);
             v = PV_LANES < (PV_VI)(some) ? v : PV_C(0.0f);
             pv_put(y, args.y_type, to + c * args.y.col, args.y.col, count, v);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Chains of links element by element, and conversion between types and layouts, zero from the columns' end to the width.
- * Rows of the table PAVE_MAP_CUDA_ROWS.
+ * Rows of the tables PAVE_MAP_CUDA_ROWS and, where an element is the sum of slots, PAVE_MAP_SUM_CUDA_ROWS.
  *
  * Work: ROWS, four consecutive columns a thread; rows narrower than a block share one. ACROSS, square tiles turned in
  * shared memory, whose columns are one float longer than needed so that neither way meets a bank twice. Alignment: none
@@ -30,7 +30,26 @@ __device__ __forceinline__ void map_finish(const pave_abi_rows &args, const tens
                  args.y.col, quad_count(args.width - col), four.v[0]);
 }
 
-template <int ROWS, int COLS, int THREADS>
+/* Loads that a sum has under way at once. */
+constexpr int SUMS_AT_ONCE = 8;
+
+/* Four values of every slot, added in order. Rows of slots are whole quads, so that none is cut off. */
+__device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, float (&sum)[4]) {
+#pragma unroll
+    for (int c = 0; c < 4; c++) sum[c] = 0.0f;
+#pragma unroll 1
+    for (int left = static_cast<int>(args.slots); left > 0; left -= SUMS_AT_ONCE) {
+        float4 part[SUMS_AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < SUMS_AT_ONCE; i++, p += args.slice * 4)
+            if (i < left) part[i] = *reinterpret_cast<const float4 *>(p);
+#pragma unroll
+        for (int i = 0; i < SUMS_AT_ONCE; i++)
+            if (i < left) sum[0] += part[i].x, sum[1] += part[i].y, sum[2] += part[i].z, sum[3] += part[i].w;
+    }
+}
+
+template <int ROWS, int COLS, int THREADS, bool SUM>
 __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *x, void *y,
                                          const tensors &t) {
     static_assert(ROWS == 1 && COLS == 4 * THREADS, "four columns a thread");
@@ -47,8 +66,12 @@ __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *
         const int64_t col = place.part * COLS + thread * 4;
         if (place.row >= args.rows || col >= args.width) continue;
         patch<1, 4> four;
-        operand_load<4>(static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col),
-                        args.x_type, args.x.col, quad_count(args.cols - col), four.v[0]);
+        if constexpr (SUM)
+            map_sum(args, static_cast<const char *>(x) + place_offset(args.x, PAVE_T_F32, place, col),
+                    four.v[0]);
+        else
+            operand_load<4>(static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col),
+                            args.x_type, args.x.col, quad_count(args.cols - col), four.v[0]);
         map_finish(args, t, y, place, col, four);
     }
 }
@@ -93,7 +116,7 @@ __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x
     if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS)
         map_turn<ROWS, COLS, THREADS>(args, x, y, t);
     else
-        map_rows<ROWS, COLS, THREADS>(args, x, y, t);
+        map_rows<ROWS, COLS, THREADS, false>(args, x, y, t);
 }
 
 } // namespace pave
@@ -105,4 +128,12 @@ __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x
                                                                   pave::tensors{PAVE_TENSOR_NAMES});       \
     }
 PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
+#undef PAVE_KERNEL
+
+#define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::map_rows<1, COLS, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});              \
+    }
+PAVE_MAP_SUM_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

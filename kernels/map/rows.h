@@ -4,6 +4,8 @@
  * its columns'.
  *
  * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads)   a row a block, to F16S or F16X2; up to cols are read once
+ * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
+ *                              columns of a row at a time, each the sum of slots
  * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time
  * PAVE_MAP_CL_ROWS(X): X(name, kind, layout, rows, cols, threads, source) */
 #ifndef PAVE_KERNELS_MAP_ROWS_H
@@ -17,10 +19,16 @@
     X(pave_map_scale_any, F16S, 4096, 128)     \
     X(pave_map_pair_any, F16X2, 4096, 128)
 
+#define PAVE_MAP_SUM_CUDA_ROWS(X) X(pave_map_sum_any, 1024, 256)
+
 #define PAVE_MAP_CL_ROWS(X)                             \
     X(pave_map_cpu_any, CPU, ROWS, 1, 4096, 1, map)     \
     X(pave_map_turn_cpu_any, CPU, ACROSS, 32, 32, 1, map_turn) \
     X(pave_map_item_any, GPU, ROWS, 1, 1024, 256, map)  \
     X(pave_map_turn_item_any, GPU, ACROSS, 32, 32, 256, map_turn)
+
+#define PAVE_MAP_SUM_CL_ROWS(X)                \
+    X(pave_map_sum_cpu_any, CPU, 4096, 1, map) \
+    X(pave_map_sum_item_any, GPU, 1024, 256, map)
 
 #endif

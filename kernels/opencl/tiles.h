@@ -56,6 +56,8 @@ static inline pave_abi_group pv_batch_problem(const pave_abi_gemm *args, long in
     pave_abi_group of;
     pv_unflatten(index, args->batch, batch);
     of.m = args->m, of.n = args->n, of.k = args->k;
+    if (args->k_slice > 0) /* the last slice may be shorter */
+        of.k = min(args->k - batch[0] * args->k_slice, (long)args->k_slice);
     of.a_offset = pv_batch_offset(&args->a, batch) * PV_WIDTH(PAVE_A_TYPE);
     of.b_offset = pv_batch_offset(&args->b, batch) * PV_WIDTH(PAVE_B_TYPE);
     of.y_offset = pv_batch_offset(&args->y, batch) * PV_WIDTH(args->y_type);

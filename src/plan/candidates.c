@@ -26,43 +26,70 @@ void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, 
     plan->refusals[plan->refusal_count++] = (pave__refusal){row, layer, why, have, need};
 }
 
-/* The next word of a comma separated list, blanks trimmed; NULL at its end. */
-static const char *next_word(const char **list, size_t *length) {
+/* A word of a forced list: a row's name, and behind a slash into how many slices its k is cut. */
+typedef struct word {
+    const char *name;
+    size_t length;
+    int64_t splits; /* 0: it does not say; -1: what it says is no such number */
+} word;
+
+/* Of one to six digits, so that nothing wraps. */
+static int64_t number_of(const char *text, size_t length) {
+    int64_t number = 0;
+    if (length < 1 || length > 6) return -1;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9') return -1;
+        number = number * 10 + (text[i] - '0');
+    }
+    return number > 0 ? number : -1;
+}
+
+/* The next word of a comma separated list, blanks trimmed; false at its end. */
+static bool next_word(const char **list, word *w) {
     const char *at = *list;
     while (*at == ',' || *at == ' ') at++;
-    if (!*at) return NULL;
+    if (!*at) return false;
     size_t n = strcspn(at, ",");
     *list = at + n;
     while (n > 0 && at[n - 1] == ' ') n--;
-    *length = n;
-    return at;
+    const char *slash = memchr(at, '/', n);
+    *w = (word){at, slash ? (size_t)(slash - at) : n, 0};
+    if (slash) w->splits = number_of(slash + 1, n - w->length - 1);
+    return true;
 }
 
-static bool word_is(const char *word, size_t length, const char *name) {
-    return strlen(name) == length && memcmp(word, name, length) == 0;
+static bool word_is(const word *w, const char *name) {
+    return strlen(name) == w->length && memcmp(w->name, name, w->length) == 0;
 }
 
 pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced) {
-    size_t length;
-    for (const char *word; (word = next_word(&forced, &length));) {
+    for (word w; next_word(&forced, &w);) {
         size_t i = 0;
-        while (i < row_count && !word_is(word, length, rows[i].name)) i++;
-        if (i == row_count) return PAVE_E_INVALID;
+        while (i < row_count && !word_is(&w, rows[i].name)) i++;
+        if (i == row_count || w.splits < 0) return PAVE_E_INVALID;
+        if (w.splits > 0 && rows[i].family != PAVE__GEMM) return PAVE_E_INVALID;
     }
     return PAVE_OK;
 }
 
 static bool is_named(const char *forced, const pave__row *row) {
-    size_t length;
-    for (const char *word; (word = next_word(&forced, &length));)
-        if (word_is(word, length, row->name)) return 1;
+    for (word w; next_word(&forced, &w);)
+        if (word_is(&w, row->name)) return 1;
     return 0;
 }
 
-/* Whether two rows do the same work: a map to a form with scales is no other map's. */
+int64_t pave__forced_splits(const pave__planning *p, const pave__row *row) {
+    const char *forced = p->forced;
+    if (!forced) return 0;
+    for (word w; next_word(&forced, &w);)
+        if (word_is(&w, row->name)) return w.splits;
+    return 0;
+}
+
+/* Whether two rows do the same work: a map to a form with scales or of sums is no other map's. */
 static bool alike(const pave__row *a, const pave__row *b) {
     if (a->family != b->family) return false;
-    return a->family != PAVE__MAP || a->b_type == b->b_type;
+    return a->family != PAVE__MAP || (a->b_type == b->b_type && a->sums == b->sums);
 }
 
 /* Whether any row that does the work of `row`, of whatever backend, is forced. */
@@ -143,6 +170,29 @@ static void refuse_losers(const pave__planning *p, int32_t layer, const pave__ch
     }
 }
 
+/* The best that `row` makes of a layer, by how it cuts k; or why there is nothing. */
+static pave__refusal weigh(const pave__planning *p, const pave__work *work, const pave__row *row,
+                           pave__bundle *bundle, pave__choice *best) {
+    int64_t counts[PAVE__SPLITS_MAX];
+    bool barred;
+    int count = pave__split_counts(p, work, row, counts, &barred);
+    pave__refusal no = pave__build_layer(p, work, row, counts[0], bundle, best);
+    for (int i = 1; i < count && no.why == PAVE__WHY_NONE; i++) {
+        pave__choice c;
+        if (pave__build_layer(p, work, row, counts[i], bundle, &c).why == PAVE__WHY_NONE && c.ns < best->ns)
+            *best = c;
+    }
+    return no;
+}
+
+/* Says that the chosen row would be weighed with its k cut, had the batch left a dimension for it. */
+static void tell_barred(const pave__planning *p, const pave__work *work, const pave__row *row) {
+    int64_t counts[PAVE__SPLITS_MAX];
+    bool barred;
+    pave__split_counts(p, work, row, counts, &barred);
+    if (barred) pave__refuse(p, row, work->index, PAVE__WHY_SPLIT, 0, 0);
+}
+
 pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, bool record,
                                pave__bundle *bundle) {
     pave__choice all[CANDIDATES_MAX];
@@ -153,7 +203,7 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
         if (row->family != PAVE__GEMM || !pave__concerns(p, row)) continue;
-        pave__refusal no = pave__build_layer(&quiet, work, row, bundle, &all[count]);
+        pave__refusal no = weigh(&quiet, work, row, bundle, &all[count]);
         if (no.why == PAVE__WHY_NONE)
             count++;
         else if (record)
@@ -163,10 +213,11 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
     size_t best = pick_least(all, count);
     pave__choice chosen = {0};
     if (best < count)
-        pave__build_layer(record ? p : &quiet, work, all[best].row, bundle, &chosen);
+        pave__build_layer(record ? p : &quiet, work, all[best].row, all[best].splits, bundle, &chosen);
     else if (record && unclosed)
-        pave__build_layer(p, work, unclosed, bundle, &chosen);
+        pave__build_layer(p, work, unclosed, 1, bundle, &chosen);
     if (best == count) return (pave__choice){0};
     if (record) refuse_losers(p, work->index, all, count, best);
+    if (record) tell_barred(p, work, chosen.row);
     return chosen;
 }

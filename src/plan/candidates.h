@@ -18,20 +18,21 @@ typedef struct pave__planning {
 } pave__planning;
 
 /* The workspace is areas, each as large as its largest tenant. Layer i writes its values to OUT0 + (i & 1) while it reads
- * OUT0 + (1 - (i & 1)); packed operands are used up by the gemm that follows, states by the join. */
+ * OUT0 + (1 - (i & 1)); packed operands are used up by the gemm that follows, states by the join and partial sums by the
+ * map that adds them. */
 typedef enum pave__area {
     PAVE__OUT0,
     PAVE__OUT1,
     PAVE__PACK_A,
     PAVE__PACK_B,
-    PAVE__STATES,
+    PAVE__PARTIAL,
     PAVE__TABLE,
     PAVE__AREA_COUNT
 } pave__area;
 
 /* The launches that do one piece of work, its areas, and what all of it takes. An area's number stands for the offset of
  * an operand in it until all areas are known. */
-#define PAVE__BUNDLE_STEPS 6
+#define PAVE__BUNDLE_STEPS 7
 typedef struct pave__bundle {
     pave__step steps[PAVE__BUNDLE_STEPS];
     int32_t count;
@@ -56,8 +57,9 @@ typedef struct pave__choice {
     const pave__row *row; /* NULL: none can */
     pave__form in;        /* what it reads of a hidden layer */
     pave__prediction gemm;
-    double own_ns; /* the gemm and what it needs packed */
-    double ns;     /* and what follows behind the last layer */
+    int64_t splits; /* slices of k that were asked for; 1: none */
+    double own_ns;  /* the gemm, what it needs packed, and the sum of its slices */
+    double ns;      /* and what follows behind the last layer */
 } pave__choice;
 
 /* ---- candidates.c: rows against devices and each other */
@@ -71,6 +73,8 @@ bool pave__concerns(const pave__planning *p, const pave__row *row);
 /* The row for one layer and its launches; with `record` each other row's refusal goes to the plan. */
 pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, bool record,
                                pave__bundle *bundle);
+/* Slices of k that `forced` names for a gemm row; 0: it names none. */
+int64_t pave__forced_splits(const pave__planning *p, const pave__row *row);
 /* PAVE_OK, or PAVE_E_INVALID where a word of `forced` names no row. */
 pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced);
 void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, pave__why why, double have,
@@ -78,11 +82,27 @@ void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, 
 
 /* ---- layer.c: what one row makes of one layer */
 
-/* The launches of a layer on `row`: what it needs packed, the gemm, what closes the plan. Or why not. */
+/* The launches of a layer on `row`, k in as many as `splits` slices: what it needs packed, the gemm, the sum of its slices,
+ * what closes the plan. Or why not. */
 pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
-                                pave__bundle *bundle, pave__choice *choice);
+                                int64_t splits, pave__bundle *bundle, pave__choice *choice);
 /* The width that a layer reads. */
 int64_t pave__width_into(const pave__problem *problem, int32_t layer);
+
+/* ---- split.c: k in slices */
+
+#define PAVE__SPLITS_MAX 8
+/* The numbers of slices to weigh for a layer on `row`, 1 first unless one is forced; returns how many. barred: others were
+ * worth weighing, and the batch takes the dimension that they need. */
+int pave__split_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
+                       int64_t counts[PAVE__SPLITS_MAX], bool *barred);
+/* Cuts the k of a gemm, whose operands are placed, into `splits` slices at most; false where there is no dimension for them. A
+ * gemm that is cut has k_slice > 0. */
+bool pave__cut_k(const pave__problem *problem, int64_t splits, pave__step *gemm);
+/* Makes a cut gemm, whose output and links are known, leave partial sums; steps[at] becomes the map that adds them and takes
+ * that output and those links over. */
+bool pave__add_sum(const pave__planning *p, const pave__problem *problem, pave__step *gemm,
+                   pave__bundle *bundle, int32_t at);
 
 /* ---- operands.c: types, forms and places of operands */
 

@@ -120,7 +120,7 @@ static bool close_fused(const pave__planning *p, const pave__problem *q, pave__s
     gemm->slice = gemm->row->slice;
     gemm->slots = pave__div_up(gemm->n, gemm->slice);
     int64_t rows = pave__times(pave__batches(q->batch), q->m);
-    gemm->partial = pave__states_in(b, PAVE__STATES, pave__times(rows, gemm->slots));
+    gemm->partial = pave__states_in(b, PAVE__PARTIAL, pave__times(rows, gemm->slots));
     if (wanted)
         gemm->out = direct ? pave__as_it_lies(&q->unreduced, PAVE__AT_UNREDUCED)
                            : scratch(q, gemm, q->unreduced.type, b);
@@ -168,7 +168,8 @@ pave__refusal pave__close(const pave__planning *p, const pave__problem *q, pave_
                           pave__bundle *b) {
     const pave__row *row = gemm->row;
     pave__refusal no = {row, gemm->layer, PAVE__WHY_NONE, 0, 0};
-    bool fused = q->reduction && pave__has_states(q->reduction) && !q->window && row->slice > 0;
+    bool fused =
+        q->reduction && pave__has_states(q->reduction) && !q->window && row->slice > 0 && gemm->k_slice == 0;
     int64_t length = q->window > 0 ? q->window : gemm->n;
     if (q->groups > 0 && q->reduction && !fused) {
         no.why = PAVE__WHY_FUSE;

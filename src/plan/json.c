@@ -76,13 +76,14 @@ static const char *chain_name(int links) {
 
 static json_t *step_json(const pave_device_info *device, const pave__step *s) {
     json_t *step = json_pack(
-        "{s:s, s:s, s:i, s:[iii], s:[iii], s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s}", "kernel",
-        s->row->name, "family", pave__family_name(s->row->family), "layer", (int)s->layer + 1, "grid",
-        (int)s->grid[0], (int)s->grid[1], (int)s->grid[2], "block", (int)s->block[0], (int)s->block[1],
-        (int)s->block[2], "shared_bytes", (int)s->shared_bytes, "batch", batch_json(s->batch), "m",
-        (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k, "slots", (json_int_t)s->slots,
-        "slice", (json_int_t)s->slice, "groups", (json_int_t)s->groups, "group_m", (int)s->group_m,
-        "reduction", pave__reduction_name(s->reduction), "links", chain_name(s->links));
+        "{s:s, s:s, s:i, s:[iii], s:[iii], s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s}",
+        "kernel", s->row->name, "family", pave__family_name(s->row->family), "layer", (int)s->layer + 1,
+        "grid", (int)s->grid[0], (int)s->grid[1], (int)s->grid[2], "block", (int)s->block[0],
+        (int)s->block[1], (int)s->block[2], "shared_bytes", (int)s->shared_bytes, "batch",
+        batch_json(s->batch), "m", (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k, "k_slice",
+        (json_int_t)s->k_slice, "slots", (json_int_t)s->slots, "slice", (json_int_t)s->slice, "groups",
+        (json_int_t)s->groups, "group_m", (int)s->group_m, "reduction", pave__reduction_name(s->reduction),
+        "links", chain_name(s->links));
     if (!step) return NULL;
     json_object_set_new(step, "in0", ref_json(&s->in0));
     json_object_set_new(step, "in1", ref_json(&s->in1));

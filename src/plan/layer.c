@@ -26,6 +26,7 @@ static int element_bytes(const pave_device_info *device, const pave__ref *ref) {
 static pave__gemm_load load_of(const pave__planning *p, const pave__problem *q, const pave__step *gemm) {
     pave__gemm_load load = {
         .m = gemm->m, .n = gemm->n, .k = gemm->k, .groups = q->groups, .group_rows = q->group_rows};
+    if (gemm->k_slice) load.k = gemm->k_slice;
     load.a_bytes = element_bytes(p->device, &gemm->in0);
     load.b_bytes = element_bytes(p->device, &gemm->in1);
     double rows = (double)pave__batches(gemm->batch) * (double)gemm->m;
@@ -83,44 +84,58 @@ static pave__step start_gemm(const pave__work *work, const pave__row *row) {
     return gemm;
 }
 
-pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
-                                pave__bundle *b, pave__choice *c) {
+/* Where a gemm's values go, and the steps that follow them. */
+static pave__refusal place_values(const pave__planning *p, const pave__work *work, pave__step *gemm,
+                                  pave__bundle *b) {
     const pave__problem *q = work->problem;
-    *c = (pave__choice){.row = row};
+    if (work->index == q->layer_count - 1) return pave__close(p, q, gemm, b);
+    pave__area area = (pave__area)(PAVE__OUT0 + (work->index & 1));
+    gemm->out = pave__in_area(b, area, q->batch, q->m, work->out.type, work->out.ld);
+    gemm->out.exponent = work->out.exponent;
+    if (work->out.exponent) gemm->link_mask |= UINT32_C(1) << PAVE_LINK_MUL;
+    return (pave__refusal){gemm->row, work->index, PAVE__WHY_NONE, 0, 0};
+}
+
+/* What a gemm and all of its bundle take. `own`: how many steps it takes to the layer's values. */
+static pave__refusal predict(const pave__planning *p, const pave__problem *q, pave__step *gemm, int32_t own,
+                             pave__bundle *b, pave__choice *c) {
+    pave__refusal no = {gemm->row, gemm->layer, PAVE__WHY_NONE, 0, 0};
+    pave__gemm_load load = load_of(p, q, gemm);
+    gemm->group_m = pave__group_m(p->device, gemm->row, &load);
+    gemm->predicted = c->gemm = pave__model_gemm(p->device, gemm->row, &load, gemm->group_m);
+    for (int32_t i = 0; i < b->count; i++) {
+        c->ns += b->steps[i].predicted.ns;
+        if (i < own) c->own_ns += b->steps[i].predicted.ns;
+    }
+    double need;
+    if (!pave__set_grid(p->device, gemm, &need))
+        no = (pave__refusal){gemm->row, gemm->layer, PAVE__WHY_GRID, PAVE__GRID_X_MAX, need};
+    return no;
+}
+
+pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
+                                int64_t splits, pave__bundle *b, pave__choice *c) {
+    const pave__problem *q = work->problem;
+    *c = (pave__choice){.row = row, .splits = splits};
     b->count = 0;
     for (int i = 0; i < PAVE__AREA_COUNT; i++) b->area_bytes[i] = 0;
     pave__refusal no = pave__judge_row(p, row, work->index);
     if (no.why != PAVE__WHY_NONE) return no;
     pave__step gemm = start_gemm(work, row);
     no.why = place_operands(p, work, row, b, &gemm, &c->in);
+    if (no.why == PAVE__WHY_NONE && !pave__cut_k(q, splits, &gemm)) no.why = PAVE__WHY_SPLIT;
     if (no.why != PAVE__WHY_NONE) return no;
     if (q->groups > 0) {
         gemm.table_offset = PAVE__TABLE;
         int64_t table = pave__times(q->groups, sizeof(pave_abi_group));
         b->area_bytes[PAVE__TABLE] = table == INT64_MAX ? UINT64_MAX : ((uint64_t)table + 255) / 256 * 256;
     }
-    int32_t at = b->count++;
-    if (work->index == q->layer_count - 1) {
-        no = pave__close(p, q, &gemm, b);
-        if (no.why != PAVE__WHY_NONE) return no;
-    } else {
-        pave__area area = (pave__area)(PAVE__OUT0 + (work->index & 1));
-        gemm.out = pave__in_area(b, area, q->batch, q->m, work->out.type, work->out.ld);
-        gemm.out.exponent = work->out.exponent;
-        if (work->out.exponent) gemm.link_mask |= UINT32_C(1) << PAVE_LINK_MUL;
-    }
+    int32_t at = b->count++, sum_at = gemm.k_slice ? b->count++ : at;
+    no = place_values(p, work, &gemm, b);
+    if (no.why != PAVE__WHY_NONE) return no;
+    if (gemm.k_slice && !pave__add_sum(p, q, &gemm, b, sum_at)) no.why = PAVE__WHY_PACK;
     no = check_areas(p, b, no);
     if (no.why != PAVE__WHY_NONE) return no;
-    pave__gemm_load load = load_of(p, q, &gemm);
-    gemm.group_m = pave__group_m(p->device, row, &load);
-    gemm.predicted = c->gemm = pave__model_gemm(p->device, row, &load, gemm.group_m);
     b->steps[at] = gemm;
-    for (int32_t i = 0; i < b->count; i++) {
-        c->ns += b->steps[i].predicted.ns;
-        if (i <= at) c->own_ns += b->steps[i].predicted.ns;
-    }
-    double need;
-    if (!pave__set_grid(p->device, &b->steps[at], &need))
-        no = (pave__refusal){row, work->index, PAVE__WHY_GRID, PAVE__GRID_X_MAX, need};
-    return no;
+    return predict(p, q, &b->steps[at], sum_at + 1, b, c);
 }

@@ -12,8 +12,11 @@
 /* Filling and draining a tile's pipeline costs this many elements of K, or two steps where those are fewer.
  */
 #define TILE_OVERHEAD_K 64
-/* A step of a main loop waits at least this long for its copy, over the copies it keeps in flight. */
+/* A step of a main loop waits at least this long for its copy, over the copies it keeps in flight, and this long at its
+ * barrier and for the first fragments and products behind it: 64 steps of one wave took 26 us on an H100 (1x4096x4096 in
+ * bfloat16, 2026-11-23). */
 #define STEP_NS 500.0
+#define TURN_NS 160.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
 #define SHARED_LANES 0.86
@@ -276,7 +279,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
                                           over_batch(device, &one, load->b_same, b_once, t.b));
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;
     double latency = device->kind == PAVE_DEVICE_GPU
-                         ? ceil(p.waves) * ceil((double)load->k / bk) * STEP_NS / in_flight
+                         ? ceil(p.waves) * ceil((double)load->k / bk) * (STEP_NS / in_flight + TURN_NS)
                          : 0;
     pave__conclude(device, compute, latency, &p);
     double busy = p.ns - device->launch_ns;

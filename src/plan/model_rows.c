@@ -12,6 +12,7 @@
 /* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
 #define LOAD_BYTES 16
 #define LOADS_ACROSS 4
+#define TERMS_AT_ONCE 8
 /* A CPU's work-group: scheduling, and scalar start and end of a row. */
 #define CPU_GROUP_NS 80.0
 /* Share of a unit's FMA peak that element-wise code reaches, and the operations an element beside it: exponentials' own few
@@ -28,6 +29,11 @@
 
 static int64_t columns(const pave__step *s, pave__family family) {
     return family == PAVE__JOIN ? s->slots : family == PAVE__REDUCE ? s->n : s->k;
+}
+
+/* Elements that a value is made of: a map may add several. */
+static double terms(const pave__step *s, pave__family family) {
+    return family == PAVE__MAP && s->slots > 0 ? (double)s->slots : 1;
 }
 
 /* What each pass over a row that a lane depends on is: normalize's mean, deviations and result. */
@@ -87,10 +93,12 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     if (row->family == PAVE__JOIN) {
         in = once = rows * (double)cols * STATE_BYTES;
     } else {
-        in = rows * (double)cols *
+        in = rows * (double)cols * terms(s, row->family) *
              pave__reach_bytes(device, x_stride(device, row, s), pave__type_bytes(s->in0.type));
         once = in * distinct(s, &s->in0, cols);
     }
+    /* Partial sums were written just before. */
+    if (row->family == PAVE__MAP && s->slots > 0 && in <= PAVE__L2_SHARE * (double)device->l2_bytes) once = 0;
     int elem = pave__type_bytes(s->out.type);
     if (row->family == PAVE__REDUCE && s->slots > 0)
         out = rows * (double)s->slots * STATE_BYTES;
@@ -108,7 +116,8 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
 
 /* Time that a GPU's waves wait on what depends on each other. */
 static double waiting_ns(const pave__row *row, const pave__step *s, double waves) {
-    if (row->family == PAVE__MAP) return ceil(waves) * (ROW_NS + PASS_NS);
+    if (row->family == PAVE__MAP)
+        return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS);
     int64_t cols = row->family == PAVE__REDUCE && s->slots > 0 ? s->slice : columns(s, row->family);
     double lanes = fmax(1, row->threads / (row->bm > 0 ? row->bm : 1));
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
@@ -127,7 +136,7 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     double rows = (double)pave__batches(s->batch) * (double)s->m;
     double elems = rows * (double)columns(s, row->family);
     bool map = row->family == PAVE__MAP;
-    p.flops = elems * (map ? MAP_FLOPS : REDUCE_FLOPS) * sweeps(s, row->family);
+    p.flops = elems * terms(s, row->family) * (map ? MAP_FLOPS : REDUCE_FLOPS) * sweeps(s, row->family);
     count_bytes(device, row, s, &p);
 
     double units = pave__units(device), tiles = (double)p.tiles;

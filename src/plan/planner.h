@@ -105,14 +105,17 @@ typedef struct pave__prediction {
 typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LINKS } pave__chain_of;
 
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
- * its columns k. reduce: in0, out, or partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of
- * k columns, a map's out n wide. reduce and join: m rows of n columns. `layer` says whose W. */
+ * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out. reduce: in0, out, or
+ * partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k columns, a map's out n wide; a map
+ * with slots adds so many float32, `slice` elements apart, for each value. reduce and join: m rows of n columns. `layer` says
+ * whose W. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;
     int32_t links; /* pave__chain_of */
     int64_t batch[PAVE_BATCH_DIMS];
     int64_t m, n, k;
+    int64_t k_slice;      /* 0: all of k at once */
     int64_t slots, slice; /* states a row, 0: none; columns a state */
     pave__ref in0, in1, out, partial;
     uint32_t grid[3], block[3], shared_bytes;
@@ -142,7 +145,8 @@ typedef enum pave__why {
     PAVE__WHY_PACK,    /* needs an operand packed, and no map kernel can run here */
     PAVE__WHY_GRID,    /* more blocks than a launch can have: have < need */
     PAVE__WHY_GROUPED, /* needs operands packed, and a group's are taken as they lie */
-    PAVE__WHY_LENGTH   /* an index past 31 bits: have < need */
+    PAVE__WHY_LENGTH,  /* an index past 31 bits: have < need */
+    PAVE__WHY_SPLIT    /* k cannot be cut: no batch dimension is left for its slices */
 } pave__why;
 
 typedef struct pave__refusal {
@@ -152,7 +156,7 @@ typedef struct pave__refusal {
     double have, need;
 } pave__refusal;
 
-#define PAVE__STEPS_MAX (3 * PAVE_MAX_LAYERS + 3)
+#define PAVE__STEPS_MAX (4 * PAVE_MAX_LAYERS + 3)
 #define PAVE__REFUSALS_MAX 96
 
 typedef struct pave__plan_data {
@@ -165,7 +169,8 @@ typedef struct pave__plan_data {
 
 /* Plans `problem` on `device` with those of `rows` whose backend is `backend`. `forced` (may be NULL): comma
  * separated row names; a family with a forced row uses that row or fails. Returns PAVE_OK, or
- * PAVE_E_UNSUPPORTED with the reasons in plan->refusals, or PAVE_E_INVALID where `forced` names no row.
+ * PAVE_E_UNSUPPORTED with the reasons in plan->refusals, or PAVE_E_INVALID where `forced` names no row. A gemm row's name may
+ * be followed by a slash and the number of slices that its k is cut into.
  * Where nothing is to be written (m = 0, or a last width 0 with no reduction) the plan has no steps; K = 0 is
  * a plan like any other. `plan` need not be cleared first, and what lies past its two counts is left as it
  * was. */

@@ -125,7 +125,11 @@ static void write_operands(pave__writer *w, const pave__step *s, int index) {
     write_ref(w, "states", &s->partial, true);
     if (s->row->family == PAVE__GEMM) pave__write(w, " raster %d", s->group_m);
     if (s->reduction) pave__write(w, " %s", pave__reduction_name(s->reduction));
-    if (s->slots) pave__write(w, " of %lld states a row", (long long)s->slots);
+    if (s->k_slice) pave__write(w, ", k in slices of %lld", (long long)s->k_slice);
+    if (s->slots && s->row->family == PAVE__MAP)
+        pave__write(w, ", sum of %lld slices", (long long)s->slots);
+    else if (s->slots)
+        pave__write(w, " of %lld states a row", (long long)s->slots);
     if (s->links == PAVE__AFTER_LINKS) pave__write(w, ", then links");
     if (s->groups) pave__write(w, " table=workspace+%lld", (long long)s->table_offset);
     pave__write(w, "\n");

@@ -52,6 +52,8 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
         return snprintf(text, capacity, "needs an operand packed, and a group's are taken as they lie");
     case PAVE__WHY_LENGTH:
         return snprintf(text, capacity, "counts to %.0f, a row has %.0f values", r->have, r->need);
+    case PAVE__WHY_SPLIT:
+        return snprintf(text, capacity, "cannot cut k into slices: no batch dimension is left for them");
     default: return device_reason(r, text, capacity);
     }
 }

@@ -55,6 +55,12 @@ static void try_split(const pave__planning *p, candidate *c) {
     c->ns = part.predicted.ns + join.predicted.ns;
 }
 
+/* Whether a map row is of the kind that a map is: to a form with scales, of sums, or neither. */
+static bool maps(const pave__row *row, const pave__step *step) {
+    int form = pave__has_scales(step->out.type) ? step->out.type : PAVE_T_NONE;
+    return row->b_type == form && (row->sums != 0) == (step->slots > 0);
+}
+
 static bool choose(const pave__planning *p, pave__family family, const pave__step *step, bool split,
                    candidate *best) {
     pave__refusal can[CANDIDATES_MAX]; /* have: predicted ns */
@@ -64,8 +70,7 @@ static bool choose(const pave__planning *p, pave__family family, const pave__ste
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
         if (row->family != family || !pave__concerns(p, row)) continue;
-        int form = pave__has_scales(step->out.type) ? step->out.type : PAVE_T_NONE;
-        if (family == PAVE__MAP && row->b_type != form) continue;
+        if (family == PAVE__MAP && !maps(row, step)) continue;
         pave__refusal no = judge(p, row, step, &here);
         if (no.why != PAVE__WHY_NONE) {
             pave__refuse(p, row, step->layer, no.why, no.have, no.need);
@@ -95,7 +100,7 @@ bool pave__add_rows(const pave__planning *p, pave__family family, const pave__st
     *added = best.step;
     if (!best.join.row) return true;
     int64_t states = pave__times(pave__times(pave__batches(step->batch), step->m), added->slots);
-    added->partial = pave__states_in(b, PAVE__STATES, states);
+    added->partial = pave__states_in(b, PAVE__PARTIAL, states);
     added->out = (pave__ref){0};
     best.join.in0 = added->partial;
     b->steps[b->count++] = best.join;

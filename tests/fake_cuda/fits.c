@@ -104,12 +104,12 @@ static int states_fit(const fake_launch *l, CUdeviceptr buffer, int64_t offset, 
     return fits(l, &o, &all);
 }
 
-/* A product's operands over the extent of its Y. */
+/* A product's operands over the extents of its Y and of its A. */
 static int product_fits(const fake_launch *l, const pave_abi_view *a, const pave_abi_view *b,
-                        const pave_abi_view *y, const extent *e, int64_t k) {
+                        const pave_abi_view *y, const extent *e, const extent *of_a, int64_t k) {
     const pave_abi_gemm *g = &l->args.gemm;
     const pave__row *row = l->row;
-    extent over_k = *e, of_b = *e;
+    extent over_k = *of_a, of_b = *of_a;
     over_k.cols = of_b.cols = k;
     of_b.rows = e->cols;
     operand oa = {"A", l->buffers[0], *a, type_bytes(row->a_type), row->align, 0};
@@ -138,7 +138,8 @@ static int group_fits(const fake_launch *l, const pave_abi_group *t, int index) 
                   "a group is larger than the launch") &&
            demand(l, !g->reduce || t->m == 0 || div_up(t->n, l->row->slice) == g->slots,
                   "a group leaves slots of its rows empty") &&
-           product_fits(l, &a, &b, &y, &e, t->k) && links_fit(l, links, g->link_count, l->buffers + 5, &e);
+           product_fits(l, &a, &b, &y, &e, &e, t->k) &&
+           links_fit(l, links, g->link_count, l->buffers + 5, &e);
 }
 
 /* The table, with tiles and rows that are numbered without a gap, and the groups' operands. */
@@ -190,9 +191,24 @@ static int gemm_scales_fit(const fake_launch *l, const extent *e) {
             scales_fit(l, l->buffers[1], &g->b, e, g->n, type_bytes(l->row->b_type), g->b_scale));
 }
 
+/* Each slice of k has some of it, starts where the row's loads may, and leaves sums alone. */
+static int slices_fit(const fake_launch *l) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    if (!g->k_slice) return 1;
+    return demand(l, g->k_slice > 0 && g->batch[0] == div_up(g->k, g->k_slice), "a wrong number of slices") &&
+           demand(l, !g->link_count && !g->reduce && !g->group_count && g->y_type == PAVE_T_F32,
+                  "slices that leave more than sums") &&
+           demand(l, g->a.batch[0] == g->a.col * g->k_slice && g->b.batch[0] == g->b.col * g->k_slice,
+                  "slices that do not follow each other") &&
+           demand(l, g->k_slice * type_bytes(l->row->a_type) % l->row->align == 0,
+                  "slices that are not aligned");
+}
+
 static int gemm_fits(const fake_launch *l) {
     const pave_abi_gemm *g = &l->args.gemm;
     const extent e = {{g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
+    /* Slices of k are parts of the same matrices. */
+    const extent matrices = {{g->k_slice ? 1 : g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
     int slice = l->row->slice;
     if (!demand(l, g->y_type || g->reduce, "nothing is stored") ||
         !demand(l, !g->y_type || is_float(g->y_type) || g->y_type == PAVE_T_TF32, "Y has no type") ||
@@ -201,10 +217,10 @@ static int gemm_fits(const fake_launch *l) {
         !demand(l, g->group_m >= 1, "a raster without rows") ||
         !demand(l, g->link_count >= 0 && g->link_count <= PAVE_ABI_LINKS, "more links than there may be"))
         return 0;
-    if (!gemm_scales_fit(l, &e)) return 0;
+    if (!gemm_scales_fit(l, &matrices) || !slices_fit(l)) return 0;
     if (g->reduce && !states_fit(l, l->buffers[3], g->p_offset, &e, g->slots)) return 0;
     if (g->group_count) return groups_fit(l);
-    return product_fits(l, &g->a, &g->b, &g->y, &e, g->k) &&
+    return product_fits(l, &g->a, &g->b, &g->y, &e, &matrices, g->k) &&
            links_fit(l, g->links, g->link_count, l->buffers + 5, &e);
 }
 
@@ -228,6 +244,20 @@ static int rows_type_check(const fake_launch *l) {
                   "a reduction of another family");
 }
 
+/* A map that adds slots: the last one lies in X too, and rows are whole quads of float32. */
+static int sum_fits(const fake_launch *l, const operand *x, const extent *e) {
+    const pave_abi_rows *r = &l->args.rows;
+    extent quads = *e;
+    operand last = *x;
+    quads.cols = (e->cols + 3) / 4 * 4;
+    last.align = 16;
+    last.view.offset += (r->slots - 1) * r->slice * x->size;
+    return demand(l, r->x_type == PAVE_T_F32 && r->width == r->cols && (e->cols <= 1 || r->x.col == 1),
+                  "a sum of other than rows of float32") &&
+           demand(l, r->slice > 0 && r->slice % 4 == 0, "slots that are not aligned") &&
+           fits(l, &last, &quads);
+}
+
 static int rows_fit(const fake_launch *l) {
     const pave_abi_rows *r = &l->args.rows;
     const CUdeviceptr *b = l->buffers;
@@ -239,6 +269,8 @@ static int rows_fit(const fake_launch *l) {
     operand y = {"Y", b[1], r->y, type_bytes(r->y_type), 1, 1};
     if (!rows_type_check(l)) return 0;
     if (!(join ? states_fit(l, b[0], r->x.offset, &e, r->slots) : fits(l, &x, &e))) return 0;
+    if (family == PAVE__MAP && !demand(l, !l->row->sums || r->slots > 1, "nothing to add")) return 0;
+    if (l->row->sums && !sum_fits(l, &x, &e)) return 0;
     if (split)
         return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
                demand(l, !r->link_count, "links on states") && states_fit(l, b[1], r->y.offset, &e, r->slots);

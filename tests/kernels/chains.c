@@ -201,6 +201,12 @@ bool run_matmul(const test_device *on, const pave_kernel_info *row, const matmul
     snprintf(r.where, sizeof r.where,
              "%s on %s, case %s, batch rank %d, m %" PRId64 " n %" PRId64 " k %" PRId64,
              row ? row->name : "the plan", on->info.selector, c->what, c->batch_rank, c->m, c->n, c->k);
+    r.how.splits = c->splits;
+    if (c->splits) {
+        char forced[128];
+        snprintf(forced, sizeof forced, "%s/%d", row->name, c->splits);
+        force_row(forced);
+    }
     make(&r);
     test_nd was = copy_of(&r.y);
     pave_status status = enqueue(&r);

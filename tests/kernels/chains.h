@@ -42,6 +42,7 @@ typedef struct matmul_case {
     float alpha, beta;
     test_fill fill;
     pave_precision precision;
+    int splits; /* the row is forced to cut k into so many slices; 0: as the plan likes */
     chain_end end;
 } matmul_case;
 

@@ -238,6 +238,22 @@ static const plan_case cases[] = {
      .k = 4096,
      .x_across = 1,
      .y_type = PAVE_T_F16},
+/* Few rows, and few outputs of a long k: slices of k fill the device. */
+#define FEW(NAME, DEVICE, M, TYPE) \
+    { .name = NAME, .device = DEVICE, .m = M, .k = 4096, .widths = {4096}, .x_type = TYPE, .w_type = TYPE }
+#define DEEP(NAME, DEVICE, TYPE) \
+    { .name = NAME, .device = DEVICE, .m = 512, .k = 16384, .widths = {512}, .x_type = TYPE, .w_type = TYPE }
+    FEW("few-1", "rtx4090", 1, PAVE_T_F32),
+    FEW("few-64", "rtx4090", 64, PAVE_T_F32),
+    FEW("few-128", "rtx4090", 128, PAVE_T_F32),
+    FEW("few-1-h100", "h100-sxm", 1, PAVE_T_F32),
+    FEW("few-128-h100", "h100-sxm", 128, PAVE_T_F32),
+    FEW("few-1-bf16", "h100-sxm", 1, PAVE_T_BF16),
+    FEW("few-64-bf16", "h100-sxm", 64, PAVE_T_BF16),
+    FEW("few-128-bf16", "h100-sxm", 128, PAVE_T_BF16),
+    DEEP("deep", "rtx4090", PAVE_T_BF16),
+    DEEP("deep-h100", "h100-sxm", PAVE_T_BF16),
+    {.name = "deep-lse", .device = "h100-sxm", .m = 512, .k = 16384, .widths = {512}, .reduction = LSE},
     {.name = "turn-cpu", .device = "cpu-2", .op = PAVE_OP_MAP, .m = 4096, .k = 4096, .x_across = 1},
 };
 

@@ -100,6 +100,15 @@ static void check_rounding(int from, const pave__ref *ref, int path, int precisi
     assert_false(path != PAVE_PATH_FMA && to != PAVE_T_F16X2 && precision == PAVE_HIGHEST);
 }
 
+/* All of k, in whole steps of the row but for the last slice, and sums that nothing has been done to. */
+static void check_slices(const pave__step *s) {
+    assert_true(s->batch[0] > 1 && (s->batch[0] - 1) * s->k_slice < s->k && s->batch[0] * s->k_slice >= s->k);
+    assert_int_equal(s->k_slice % s->row->bk, 0);
+    assert_true(s->groups == 0 && s->partial.place == PAVE__AT_NONE && s->link_mask == 0);
+    assert_true(s->out.place == PAVE__AT_WORKSPACE && s->out.type == PAVE_T_F32 && s->out.exponent == 0);
+    assert_true(s->in0.batch[0] == s->in0.col * s->k_slice && s->in1.batch[0] == s->in1.col * s->k_slice);
+}
+
 static void check_gemm(const pave__step *s, const pave__problem *q) {
     const pave__player *w = &q->layers[s->layer];
     int64_t k = s->layer ? q->layers[s->layer - 1].n : q->k;
@@ -111,10 +120,11 @@ static void check_gemm(const pave__step *s, const pave__problem *q) {
         check_rounding(w->w.type, &s->in1, s->row->path, q->precision);
     }
     assert_true((s->in1.place == PAVE__AT_PACKED) <= w->w.packed);
-    assert_int_equal(s->links, w->link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
+    assert_int_equal(s->links, w->link_count && !s->k_slice ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
+    if (s->k_slice) check_slices(s);
     assert_true(s->out.place == PAVE__AT_NONE || s->out.col == 1 || s->n == 1);
     int fused = s->layer == q->layer_count - 1 && q->reduction && q->reduction <= PAVE_REDUCE_ARGMAX &&
-                !q->window && s->row->slice > 0;
+                !q->window && s->row->slice > 0 && !s->k_slice;
     assert_int_equal(s->partial.place != PAVE__AT_NONE, fused);
     if (!fused) return;
     assert_int_equal(s->slots, (s->n + s->row->slice - 1) / s->row->slice);
@@ -191,7 +201,10 @@ static int64_t caller_reach(const pave__problem *q, const pave__step *s, int pla
 static void check_ref(const pave__plan_data *p, const pave__problem *q, const pave__step *s,
                       const pave__ref *ref, int64_t rows, int64_t cols, bool write) {
     if (ref->place == PAVE__AT_NONE || ref->place == PAVE__AT_PACKED) return;
-    int64_t elems = ref_reach(s, ref, rows, cols);
+    pave__step whole = *s;
+    if (s->k_slice && !write) whole.batch[0] = 1; /* slices are parts of the same matrices */
+    int64_t elems = ref_reach(&whole, ref, rows, cols);
+    if (s->row->sums && !write) elems += (s->slots - 1) * s->slice;
     if (ref->place == PAVE__AT_WORKSPACE) {
         region r = {ref->offset, elems * bytes_of(ref->type), ref->type};
         if (write)
@@ -229,8 +242,14 @@ static void check_memory(const pave__plan_data *p, const pave__problem *q) {
         values += s->out.place == PAVE__AT_UNREDUCED;
         bool ends = i + 1 == p->step_count;
         assert_true(!ends || s->out.place == PAVE__AT_Y);
-        if (s->row->family != PAVE__GEMM)
+        if (s->row->sums) {
+            assert_true(i > 0 && p->steps[i - 1].k_slice > 0 && s->slots == p->steps[i - 1].batch[0]);
+            assert_int_equal(s->links, q->layers[s->layer].link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
+        } else if (s->row->family != PAVE__GEMM) {
             assert_int_equal(s->links, ends && q->after_count ? PAVE__AFTER_LINKS : PAVE__NO_LINKS);
+        } else if (s->k_slice) {
+            assert_true(!ends && p->steps[i + 1].row->sums);
+        }
     }
     assert_in_range(stores, 1, 2);
     assert_int_equal(values, q->unreduced.type != PAVE_T_NONE);

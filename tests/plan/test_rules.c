@@ -104,11 +104,11 @@ static void test_hidden_types(void **state) {
     static const struct {
         const char *row;
         int precision, hidden;
-    } wants[] = {{"pave_gemm_mma_128x128x32_tf32", PAVE_HIGH, PAVE_T_TF32},
-                 {"pave_gemm_simt_128x128x8_f32", PAVE_HIGHEST, PAVE_T_F32},
-                 {"pave_gemm_mma_128x128x64_f16", PAVE_HIGH, PAVE_T_F16S},
-                 {"pave_gemm_mma_128x128x64_bf16", PAVE_MEDIUM, PAVE_T_BF16},
-                 {"pave_gemm_mma_128x128x32_f16x2", PAVE_HIGHEST, PAVE_T_F16X2}};
+    } wants[] = {{"pave_gemm_mma_128x128x32_tf32/1", PAVE_HIGH, PAVE_T_TF32},
+                 {"pave_gemm_simt_128x128x8_f32/1", PAVE_HIGHEST, PAVE_T_F32},
+                 {"pave_gemm_mma_128x128x64_f16/1", PAVE_HIGH, PAVE_T_F16S},
+                 {"pave_gemm_mma_128x128x64_bf16/1", PAVE_MEDIUM, PAVE_T_BF16},
+                 {"pave_gemm_mma_128x128x32_f16x2/1", PAVE_HIGHEST, PAVE_T_F16X2}};
     for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
         plan_case c = square;
         c.widths[1] = 512;
@@ -126,7 +126,7 @@ static void test_bounded(void **state) {
     (void)state;
     plan_case c = square;
     c.widths[1] = 512;
-    c.forced = "pave_gemm_mma_128x128x64_f16";
+    c.forced = "pave_gemm_mma_128x128x64_f16/1";
     static const struct {
         int op, type, exponent;
     } wants[] = {{PAVE_LINK_SIGMOID, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
@@ -144,7 +144,7 @@ static void test_bounded(void **state) {
 static void test_weights(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_128x128x32_f32";
+    c.forced = "pave_gemm_mma_128x128x32_f32/1";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 1);
     assert_int_equal(plan.steps[0].in1.place, PAVE__AT_PACKED);
@@ -154,7 +154,7 @@ static void test_weights(void **state) {
     assert_int_equal(plan.step_count, 2);
     assert_int_equal(plan.steps[0].row->family, PAVE__MAP);
     c.packed = 1;
-    c.forced = "pave_gemm_mma_64x64x32_f32"; /* rounds B itself: the tensor as it is */
+    c.forced = "pave_gemm_mma_64x64x32_f32/1"; /* rounds B itself: the tensor as it is */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[0].in1.place, PAVE__AT_W);
     c.k = 1023; /* rows of 4092 bytes: not aligned to 16 */

@@ -108,7 +108,6 @@ static void test_transposed(void **state) {
                    .x_across = 1,
                    .w_across = 1};
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(plan.step_count, 1);
     assert_int_equal(plan.steps[0].row->layout, PAVE__LAYOUT_ANY);
     assert_true(plan.steps[0].in0.row == 1 && plan.steps[0].in0.col == 2048);
     c.widths[0] = 8192;
@@ -119,7 +118,7 @@ static void test_transposed(void **state) {
     assert_int_equal(plan.steps[2].row->layout, PAVE__LAYOUT_ROWS);
     c.x_across = c.w_across = 0;
     c.y_across = 1; /* written by a map, rows for columns */
-    c.forced = "pave_gemm_mma_128x128x32_f32";
+    c.forced = "pave_gemm_mma_128x128x32_f32/1";
     c.packed = 1;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 2);
@@ -140,7 +139,7 @@ static void test_k_1(void **state) {
 static void test_closing(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_128x128x32_f32";
+    c.forced = "pave_gemm_mma_128x128x32_f32/1";
     c.reduction = PAVE_REDUCE_LOGSUMEXP;
     c.unreduced = PAVE_T_F16;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK); /* states and values at once */
@@ -195,6 +194,41 @@ static void test_split(void **state) {
     c.k = 50000;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 1);
+}
+
+/* k is cut where the tiles do not fill the device, into slices that are a batch dimension of their own. */
+static void test_slices(void **state) {
+    (void)state;
+    plan_case c = {.device = "h100-sxm", .op = PAVE_OP_MATMUL, .m = 64, .k = 4096, .widths = {4096}};
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 2);
+    const pave__step *gemm = &plan.steps[0], *sum = &plan.steps[1];
+    assert_true(gemm->k_slice > 0 && gemm->batch[0] > 1 && gemm->k_slice % gemm->row->bk == 0);
+    assert_int_equal(plan.workspace_bytes, gemm->batch[0] * 64 * 4096 * 4);
+    assert_string_equal(sum->row->name, "pave_map_sum_any");
+    assert_true(sum->slots == gemm->batch[0] && sum->slice == 64 * 4096 && sum->out.place == PAVE__AT_Y);
+    c.m = 16384; /* enough tiles */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.steps[plan.step_count - 1].k_slice, 0);
+    c.m = 1;
+    c.widths[0] = 64;
+    c.batch[0] = c.batch[2] = 2; /* the slices come first, and the others keep their order */
+    c.forced = "pave_gemm_mma_64x64x32_f32/5";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(gemm->batch[0] == 5 && gemm->batch[1] == 2 && gemm->batch[2] == 2);
+    assert_true(gemm->k_slice == 832 && gemm->in0.batch[1] == 2 * 4096 && gemm->in0.batch[2] == 4096);
+    c.batch[1] = 2;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
+    assert_int_equal(refusal_of("pave_gemm_mma_64x64x32_f32")->why, PAVE__WHY_SPLIT);
+    c.forced = "pave_gemm_mma_64x64x32_f32";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(refusal_of("pave_gemm_mma_64x64x32_f32")->why, PAVE__WHY_SPLIT);
+    static const char *const wrong[] = {"pave_gemm_mma_64x64x32_f32/", "pave_gemm_mma_64x64x32_f32/0",
+                                        "pave_gemm_mma_64x64x32_f32/2x", "pave_map_sum_any/2"};
+    for (int i = 0; i < 4; i++) {
+        c.forced = wrong[i];
+        assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_INVALID);
+    }
 }
 
 static void test_lengths(void **state) {
@@ -303,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_k_1),
         cmocka_unit_test(test_closing),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_slices),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_grouped),
         cmocka_unit_test(test_local_memory),

@@ -111,9 +111,9 @@ static test_value apply(test_value v, pave_link_op op, double t, double a, doubl
     return (test_value){f, carry(op, v.value, t, f, a, v.bound), carry(op, v.value, t, f, a, v.alarm)};
 }
 
-/* A partial sum every 256 products is more than any row's tile makes. */
-static double partials(int64_t k) {
-    return (double)(k / 256 + 1);
+/* A partial sum every 256 products is more than any row's tile makes; a plan's slices of k have 32 products at least. */
+static double partials(int64_t k, const test_class *how) {
+    return (double)(k / 256 + 1) + (how->splits ? (double)how->splits : (double)(k / 32));
 }
 
 /* How an operand's elements are rounded: relative, and absolute in units of the row's largest or, where that is not 0, of
@@ -149,7 +149,7 @@ static test_value dot(const test_value *x, rounding rx, const double *w, roundin
         e += x[i].bound * fabs(w[i]);
         alarm += x[i].alarm * fabs(w[i]);
     }
-    double p = (double)k + 1 + partials(k) + how->inner, gamma = p * how->unit / (1 - p * how->unit);
+    double p = (double)k + 1 + partials(k, how) + how->inner, gamma = p * how->unit / (1 - p * how->unit);
     double root = 4 * sqrt(p) * how->unit, eta = (double)k * ETA;
     double full = ((1 + c) * (1 + gamma) - 1) * g + (1 + gamma) * e + eta;
     double bar =

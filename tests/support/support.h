@@ -118,6 +118,7 @@ typedef struct test_class {
     double unit; /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */
     double inner; /* roundings of unit v that a sum has beside one a product */
     bool truncates;
+    int splits; /* slices of k that are added up; 0: what a plan may choose */
 } test_class;
 test_class test_class_of(const pave_kernel_info *row);
 /* Of whatever row may keep the promise for float32. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Cutting a product's k into slices that are multiplied side by side: how many slices are worth weighing, what the gemm of
+ * slices is, and the map step that adds what they leave. It knows one gemm step; what the values then become is closing.c's. */
+#include "src/plan/candidates.h"
+
+/* Steps of K that a slice has at least: filling and draining a tile takes two. */
+#define SLICE_STEPS 4
+/* Up to so many blocks a unit, each count is weighed; then what fills one wave and two. */
+#define FEW_BLOCKS 4
+
+static int64_t step_of(const pave__row *row) {
+    return row->bk > 0 ? row->bk : 1;
+}
+
+/* Whole steps of the row, which keep a slice's operands aligned as all of k is. */
+static int64_t slice_of(const pave__row *row, int64_t k, int64_t splits) {
+    return pave__times(pave__div_up(pave__div_up(k, splits), step_of(row)), step_of(row));
+}
+
+static bool has_room(const pave__problem *q) {
+    int used = 0;
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) used += q->batch[d] > 1;
+    return used < PAVE_BATCH_DIMS && q->groups == 0;
+}
+
+static int wanted_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
+                         int64_t counts[PAVE__SPLITS_MAX]) {
+    const pave__problem *q = work->problem;
+    pave__gemm_load load = {.m = q->m, .n = q->layers[work->index].n, .groups = q->groups};
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) load.batch[d] = q->batch[d];
+    int64_t k = pave__width_into(q, work->index), most = k / SLICE_STEPS / step_of(row);
+    int64_t tiles = pave__gemm_tiles(row, &load), wave = pave__blocks_per_unit(p->device, row);
+    const int64_t blocks[] = {1, 2, 3, FEW_BLOCKS, wave, 2 * wave};
+    int count = 0;
+    counts[count++] = 1;
+    if (tiles < 1 || tiles == INT64_MAX) return count;
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        int64_t splits = blocks[i] > 2 * wave ? 0 : pave__units(p->device) * blocks[i] / tiles;
+        if (splits > most) splits = most;
+        if (splits < 2) continue;
+        splits = pave__div_up(k, slice_of(row, k, splits));
+        if (splits > counts[count - 1]) counts[count++] = splits;
+    }
+    return count;
+}
+
+int pave__split_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
+                       int64_t counts[PAVE__SPLITS_MAX], bool *barred) {
+    int64_t forced = pave__forced_splits(p, row);
+    *barred = false;
+    if (forced > 0) {
+        counts[0] = forced;
+        return 1;
+    }
+    int count = wanted_counts(p, work, row, counts);
+    *barred = count > 1 && work->problem->groups == 0 && !has_room(work->problem);
+    return has_room(work->problem) ? count : 1;
+}
+
+/* Frees the first batch dimension for the slices; the others keep their order, and with it their links to memory. */
+static void free_first(pave__step *gemm) {
+    pave__ref *refs[] = {&gemm->in0, &gemm->in1};
+    int d = 0;
+    while (gemm->batch[d] > 1) d++;
+    for (; d > 0; d--) {
+        gemm->batch[d] = gemm->batch[d - 1];
+        for (int r = 0; r < 2; r++) refs[r]->batch[d] = refs[r]->batch[d - 1];
+    }
+}
+
+bool pave__cut_k(const pave__problem *q, int64_t splits, pave__step *gemm) {
+    if (splits < 2 || gemm->k == 0) return true;
+    int64_t slice = slice_of(gemm->row, gemm->k, splits);
+    if (slice >= gemm->k) return true;
+    if (!has_room(q) || slice > INT32_MAX) return false;
+    free_first(gemm);
+    gemm->k_slice = slice;
+    gemm->batch[0] = pave__div_up(gemm->k, slice);
+    return !__builtin_mul_overflow(gemm->in0.col, slice, &gemm->in0.batch[0]) &&
+           !__builtin_mul_overflow(gemm->in1.col, slice, &gemm->in1.batch[0]);
+}
+
+bool pave__add_sum(const pave__planning *p, const pave__problem *q, pave__step *gemm, pave__bundle *b,
+                   int32_t at) {
+    pave__planning quiet = *p; /* why another map lost is not this layer's to tell */
+    quiet.plan = NULL;
+    int64_t ld = pave__own_ld(gemm->n, PAVE_T_F32, 16);
+    pave__step sum = {.layer = gemm->layer,
+                      .links = gemm->links,
+                      .link_mask = gemm->link_mask,
+                      .m = gemm->m,
+                      .n = gemm->n,
+                      .k = gemm->n,
+                      .slots = gemm->batch[0],
+                      .out = gemm->out,
+                      .group_m = 1};
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) sum.batch[d] = q->batch[d];
+    sum.in0 = pave__in_area(b, PAVE__PARTIAL, q->batch, q->m, PAVE_T_F32, ld);
+    gemm->out = pave__in_area(b, PAVE__PARTIAL, gemm->batch, q->m, PAVE_T_F32, ld);
+    gemm->links = PAVE__NO_LINKS;
+    gemm->link_mask = 0;
+    sum.slice = gemm->out.batch[0];
+    if (!pave__choose_rows(&quiet, PAVE__MAP, &sum)) return false;
+    b->steps[at] = sum;
+    return true;
+}
