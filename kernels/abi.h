@@ -119,11 +119,12 @@ typedef struct pave_abi_gemm {
 PAVE_ABI_CHECK(pave_abi_gemm, 904);
 
 /* Families that work on rows. Buffers: X, Y, t0 … t9. Links apply to what is stored.
- * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Where slots > 1, x[r, c] stands for the sum
- *            of `slots` F32 that are `slice` elements apart, added in order; then x.col is 1, all else in x and the slice
- *            are multiples of 16 bytes, rows are as long as the next multiple of 4 elements, and width is cols. Where y_type has
- *            scales there is no chain and no sum, and the rows' scales go to byte `slots` of Y, in the order that gemm reads them: the power of two that brings the
- *            largest finite |x| of the row to [2^14, 2^15), 2^-126 at least, and 1 for a row without any but 0.
+ * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Rows of sums (PAVE_MAP_SUM_…): x[r, c] stands
+ *            for the sum of `slots` F32 that are `slice` elements apart, added in order; x.col is 1, all else in x and the
+ *            slice are multiples of 16 bytes, rows are as long as the next multiple of 4 elements, and width is cols.
+ *            Where y_type has scales there is no chain, and the rows' scales go to byte `slots` of Y, in the order that gemm
+ *            reads them: the power of two that brings the largest finite |x| of the row to [2^14, 2^15), 2^-126 at least,
+ *            and 1 for a row without any but 0.
  * reduce:    y[r] = chain(reduction of x[r, 0 … cols)); where slots > 0 no link applies, and columns [s * slice, (s + 1) *
  *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).
  * join:      y[r] = chain(reduction of row r's `slots` states, laid out the same at byte x.offset of X); cols is how many

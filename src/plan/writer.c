@@ -45,9 +45,9 @@ const char *pave__family_name(int family) {
     return WORD(words, family);
 }
 const char *pave__why_name(int why) {
-    static const char *const words[] = {"none",    "precision", "type",   "capability", "kind",  "shared",
-                                        "threads", "fuse",      "forced", "slower",     "alloc", "filled",
-                                        "backend", "pack",      "grid",   "grouped",    "length"};
+    static const char *const words[] = {"none",    "precision", "type",   "capability", "kind",   "shared",
+                                        "threads", "fuse",      "forced", "slower",     "alloc",  "filled",
+                                        "backend", "pack",      "grid",   "grouped",    "length", "split"};
     return WORD(words, why);
 }
 
