@@ -11,7 +11,7 @@ static const char *word(const char *const *words, size_t count, int at) {
 #define WORD(words, at) word(words, sizeof(words) / sizeof(words)[0], at)
 
 const char *pave__type_name(int type) {
-    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32", "i32", "f16s"};
+    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32", "i32", "f16s", "f16x2"};
     return WORD(words, type);
 }
 const char *pave__path_name(int path) {

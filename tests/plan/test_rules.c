@@ -70,10 +70,12 @@ static void test_promises(void **state) {
                      PAVE_PATH_FMA); /* as fast, and nothing to pack */
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_PRECISION);
     c.device = "h100-sxm";
+    c.m = 8192;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[plan.step_count - 1].in0.type, PAVE_T_F16X2);
     assert_int_equal(plan.steps[plan.step_count - 1].in1.type, PAVE_T_F16X2);
     c.device = square.device;
+    c.m = square.m;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_bf16")->why, PAVE__WHY_TYPE);
