@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void make_link(chain_made *made, int at, pave_link *out, const test_device *on, const chain_link *l,
                       const pave_tensor *y, test_rng *rng) {
@@ -121,4 +122,29 @@ void chain_judge_row(const chain_judge *j, const test_value *row, int64_t n, int
     int64_t width = e->window ? e->window : n, windows = e->window ? n / e->window : 1;
     for (int64_t w = 0; w < windows; w++)
         judge_window(j, row + w * width, width, w * width, windows, rank, index);
+}
+
+void matmul_links_every_shape(matmul_case *c, int which) {
+    const int64_t B = 3, M = c->m, N = c->n;
+    const chain_link chains[2][PAVE_MAX_LINKS] = {
+        {{.op = PAVE_LINK_ADD, .rank = 1, .shape = {N}, .order = {.step = 3}, .type = PAVE_F16},
+         {.op = PAVE_LINK_MUL, .rank = 2, .shape = {M, 1}, .order = {.pad = 2}},
+         {.op = PAVE_LINK_RELU},
+         {.op = PAVE_LINK_SUB, .rank = 3, .shape = {B, 1, N}, .type = PAVE_BF16},
+         {.op = PAVE_LINK_DIV, .rank = 3, .shape = {B, 1, 1}},
+         {.op = PAVE_LINK_SIGMOID},
+         {.op = PAVE_LINK_ADD, .rank = 3, .shape = {B, M, N}, .order = {.pad = 1, .offset = 1}},
+         {.op = PAVE_LINK_MUL, .a = -1.25f}},
+        {{.op = PAVE_LINK_SIGMOID},
+         {.op = PAVE_LINK_ADD, .rank = 3, .shape = {B, M, N}, .order = {.dims = "210"}, .type = PAVE_BF16},
+         {.op = PAVE_LINK_MUL, .rank = 2, .shape = {M, N}, .order = {.dims = "10"}},
+         {.op = PAVE_LINK_DIV, .rank = 3, .shape = {B, M, 1}, .type = PAVE_F16},
+         {.op = PAVE_LINK_SUB, .rank = 2, .shape = {1, N}},
+         {.op = PAVE_LINK_RELU},
+         {.op = PAVE_LINK_ADD, .a = 0.5f},
+         {.op = PAVE_LINK_MUL, .rank = 3, .shape = {1, 1, 1}}}};
+    memcpy(c->end.links, chains[which], sizeof chains[which]);
+    c->end.link_count = PAVE_MAX_LINKS;
+    c->batch_rank = 1;
+    c->batch[0] = B;
 }

@@ -46,6 +46,9 @@ typedef struct matmul_case {
     chain_end end;
 } matmul_case;
 
+/* Gives a case, whose m and n are known, a batch and a chain with every shape of operand: `which` of two chains of the same
+ * operations, so that a device builds one program for them. */
+void matmul_links_every_shape(matmul_case *c, int which);
 /* Runs and judges; false where the planner refuses, y untouched. `row` may be NULL where none is forced: then the most
  * rounding that the promise allows is. */
 bool run_matmul(const test_device *on, const pave_kernel_info *row, const matmul_case *c);

@@ -3,8 +3,6 @@
  * layout, and everything that may happen to a value behind the sum. */
 #include "tests/kernels/chains.h"
 
-#include <string.h>
-
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 static const test_order odd = {.pad = 3, .offset = 1}, turned = {.dims = "10", .pad = 1, .offset = 2};
@@ -71,36 +69,14 @@ static void batched(const test_device *on, const pave_kernel_info *row) {
 }
 
 static void links(const test_device *on, const pave_kernel_info *row) {
-    enum { B = 3, M = 11, N = 37 };
-    const chain_link chains[2][PAVE_MAX_LINKS] = {
-        {{.op = PAVE_LINK_ADD, .rank = 1, .shape = {N}, .order = {.step = 3}, .type = PAVE_F16},
-         {.op = PAVE_LINK_MUL, .rank = 2, .shape = {M, 1}, .order = {.pad = 2}},
-         {.op = PAVE_LINK_RELU},
-         {.op = PAVE_LINK_SUB, .rank = 3, .shape = {B, 1, N}, .type = PAVE_BF16},
-         {.op = PAVE_LINK_DIV, .rank = 3, .shape = {B, 1, 1}},
-         {.op = PAVE_LINK_SIGMOID},
-         {.op = PAVE_LINK_ADD, .rank = 3, .shape = {B, M, N}, .order = {.pad = 1, .offset = 1}},
-         {.op = PAVE_LINK_MUL, .a = -1.25f}},
-        {{.op = PAVE_LINK_SIGMOID},
-         {.op = PAVE_LINK_ADD, .rank = 3, .shape = {B, M, N}, .order = {.dims = "210"}, .type = PAVE_BF16},
-         {.op = PAVE_LINK_MUL, .rank = 2, .shape = {M, N}, .order = {.dims = "10"}},
-         {.op = PAVE_LINK_DIV, .rank = 3, .shape = {B, M, 1}, .type = PAVE_F16},
-         {.op = PAVE_LINK_SUB, .rank = 2, .shape = {1, N}},
-         {.op = PAVE_LINK_RELU},
-         {.op = PAVE_LINK_ADD, .a = 0.5f},
-         {.op = PAVE_LINK_MUL, .rank = 3, .shape = {1, 1, 1}}}};
-    for (int i = 0; i < 2; i++)
-        for (int linear = 0; linear < 2; linear++) {
-            matmul_case c = base("links of every shape", row, M, N, row->bk + 13, 2);
-            c.batch_rank = 1;
-            c.batch[0] = B;
-            c.linear = linear;
-            c.b_skip = linear;
-            memcpy(c.end.links, chains[i], sizeof chains[i]);
-            c.end.link_count = PAVE_MAX_LINKS;
-            c.y = i ? PAVE_F16 : PAVE_F32;
-            assert_true(run_matmul(on, row, &c));
-        }
+    for (int i = 0; i < 4; i++) {
+        matmul_case c = base("links of every shape", row, 11, 37, row->bk + 13, 2);
+        matmul_links_every_shape(&c, i / 2);
+        c.linear = i % 2;
+        c.b_skip = i % 2;
+        c.y = i / 2 ? PAVE_F16 : PAVE_F32;
+        assert_true(run_matmul(on, row, &c));
+    }
     matmul_case c = base("alpha, beta, c", row, 19, 45, row->bk + 21, 2);
     c.set_alpha = c.set_beta = true;
     c.alpha = -1.5f;
