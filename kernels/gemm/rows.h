@@ -27,8 +27,8 @@
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
     X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
     X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 95, 0.30)    \
-    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 89, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 89, 0.40)
+    X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 87, 0.40)    \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \
