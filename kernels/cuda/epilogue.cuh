@@ -130,11 +130,12 @@ __device__ __forceinline__ void activation_link(int op, float a, float b, float 
 #undef PAVE_CASE
 }
 
+/* Links `first` … count - 1. */
 template <int R, int C>
 __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int count, const tensors &t,
-                                            patch<R, C> &x) {
+                                            patch<R, C> &x, int first = 0) {
 #pragma unroll 1
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < count; i++) {
         if (links[i].op >= PAVE_LINK_ADD && links[i].op <= PAVE_LINK_DIV)
             binary_link<R, C>(links[i], t.at(i), x);
         else
@@ -168,10 +169,21 @@ __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm
     }
 }
 
+/* What was done to a tile's sums before they are taken in patches. */
+struct epilogue_done {
+    bool scaled;
+    int links;
+};
+
+__device__ __forceinline__ bool has_scales(const pave_abi_gemm &args, const tile_job &job) {
+    return job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f;
+}
+
 /* Ends a product's values: the chain, then y where it is stored. SCALED: operands may be F16S. The whole warp takes part. */
 template <int R, bool SCALED = false>
 __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                const tensors &t, const tile_job &job, patch<R, 4> &x) {
+                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
+                                                epilogue_done done = {false, 0}) {
     const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
@@ -179,16 +191,16 @@ __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const
 #pragma unroll
     for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
     if constexpr (SCALED) {
-        if (job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f) scale_rows<R>(args, buffers, job, x);
+        if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
     }
-    chain_apply<R, 4>(args.links, args.link_count, t, x);
+    chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
     if (args.y_type == PAVE_T_NONE) return;
+    char *at[R];
 #pragma unroll
     for (int r = 0; r < R; r++)
-        if (x.valid[r] > 0)
-            quad_store(static_cast<char *>(buffers.y) +
-                           (job.y_offset + x.row[r] * job.y_row + x.col * element_bytes(args.y_type)),
-                       args.y_type, x.valid[r], x.v[r]);
+        at[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row +
+                x.col * element_bytes(args.y_type);
+    quads_store<R>(at, args.y_type, x.valid, x.v);
 }
 
 /* States of a reduction over R rows of one slice. */

@@ -79,7 +79,7 @@ static pave_status compute_large(cycle *c) {
                                  .x = pave_tensor_2d(c->x, PAVE_F16, M, K),
                                  .w = pave_tensor_2d(c->w, PAVE_F16, N, K),
                                  .y = pave_tensor_2d(c->y, PAVE_F32, M, N)};
-    setenv("PAVE_KERNEL", "pave_gemm_mma_128x128x64_f16", 1);
+    setenv("PAVE_KERNEL", "pave_gemm_mma_128x128x32_f16", 1);
     pave_status status = pave_linear(c->timed, &linear, NULL);
     unsetenv("PAVE_KERNEL");
     return status;
