@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define DEVICES_MAX 64
-#define BUFFERS_MAX 16
 #define GRID_YZ_MAX 65535
 #define THREADS_MAX 1024
 
@@ -164,6 +163,7 @@ static void queue_close(void *queue) {
     bool current = !cuda_enter(q->context);
     if (current) cuda_driver.StreamSynchronize(q->stream);
     cuda_uploads_free(q, current);
+    cuda_replays_free(q, current);
     if (current && !q->wrapped) cuda_driver.StreamDestroy(q->stream);
     if (current) cuda_leave();
     free(q);
@@ -298,28 +298,40 @@ static pave_status check_launch(const pave__launch *l) {
                       l->row->name, l->grid[0], l->grid[1], l->grid[2], threads);
 }
 
-static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
+/* A buffer's pointer is read where it is: it has the bits of a CUdeviceptr. */
+void cuda_parameters_fill(cuda_parameters *p, const pave__launch *l) {
+    static_assert(sizeof *l->buffers == sizeof(CUdeviceptr), "a device pointer is as wide as a host's");
+    assert(l->buffer_count <= CUDA_BUFFERS_MAX);
+    p->list[0] = (void *)l->args;
+    for (size_t i = 0; i < l->buffer_count; i++) p->list[1 + i] = (void *)&l->buffers[i];
+}
+
+static pave_status check_launched(CUresult result, const pave__launch *l) {
+    if (result == CUDA_SUCCESS) return PAVE_OK;
+    char doing[128];
+    snprintf(doing, sizeof doing, "launching %s", l->row->name);
+    return cuda_check(result, doing);
+}
+
+static pave_status launch_one(cuda_queue *q, void *kernel, const pave__launch *l) {
+    cuda_parameters p;
+    cuda_parameters_fill(&p, l);
+    return check_launched(cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0],
+                                                   l->block[1], l->block[2], l->shared_bytes, q->stream,
+                                                   p.list, NULL),
+                          l);
+}
+
+/* One launch costs a graph as much as it does itself. */
+static pave_status launch(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
     cuda_queue *q = queue;
-    assert(l->buffer_count <= BUFFERS_MAX);
-    pave_status status = check_launch(l);
+    pave_status status = PAVE_OK;
+    for (size_t i = 0; !status && i < count; i++) status = check_launch(&list[i]);
+    if (!status) status = cuda_enter(q->context);
     if (status) return status;
-    CUdeviceptr pointers[BUFFERS_MAX];
-    void *parameters[1 + BUFFERS_MAX];
-    parameters[0] = (void *)l->args;
-    for (size_t i = 0; i < l->buffer_count; i++) {
-        pointers[i] = pointer_of(l->buffers[i]);
-        parameters[1 + i] = &pointers[i];
-    }
-    status = cuda_enter(q->context);
-    if (status) return status;
-    CUresult result =
-        cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
-                                 l->block[2], l->shared_bytes, q->stream, parameters, NULL);
-    if (result != CUDA_SUCCESS) {
-        char doing[128];
-        snprintf(doing, sizeof doing, "launching %s", l->row->name);
-        status = cuda_check(result, doing);
-    }
+    CUgraphExec graph = count > 1 ? cuda_replay_find(q, kernels, list, count) : NULL;
+    if (graph) status = check_launched(cuda_driver.GraphLaunch(graph, q->stream), &list[0]);
+    for (size_t i = 0; !graph && !status && i < count; i++) status = launch_one(q, kernels[i], &list[i]);
     cuda_leave();
     return status;
 }
