@@ -33,14 +33,19 @@ typedef struct pave__kernel {
     struct pave__kernel *next;
 } pave__kernel;
 
+/* Of a context's two caches; a power of two. */
+#define PAVE__BUCKETS 64
+
 struct pave_context {
     atomic_uint refs;
     pave_device *device;
     void *native;
-    pthread_mutex_t lock; /* guards the two caches */
-    pave__kernel *kernels;
-    pave_plan *plans; /* newest first, linked by next, each counted once for the cache */
+    pthread_mutex_t lock;                 /* guards what follows */
+    pave__kernel *kernels[PAVE__BUCKETS]; /* by their row */
+    pave_plan *plans[PAVE__BUCKETS];      /* by their hash; each counted once for the cache */
     size_t plan_count;
+    uint64_t plan_clock;     /* counts what was asked of the plans */
+    pave_event *free_events; /* destroyed ones, to be used again */
 };
 
 struct pave_queue {
@@ -55,6 +60,7 @@ struct pave_event {
     pave_context *context;
     void *native;
     bool profiling;
+    pave_event *next; /* among the free ones */
 };
 
 struct pave_buffer {
@@ -83,9 +89,9 @@ struct pave_weights {
 
 struct pave_plan {
     atomic_uint refs;
-    pave_plan *next;
-    uint64_t hash;
-    char *forced; /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
+    pave_plan *next;     /* in its bucket */
+    uint64_t hash, used; /* used: the cache's clock when it was last asked for */
+    char *forced;        /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
     pave_device_info device;
     pave__problem problem;
     pave__plan_data data;
