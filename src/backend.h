@@ -78,6 +78,13 @@ typedef struct pave__backend {
     void (*kernel_unload)(void *context, void *kernel);
     /* One launch after the other, kernels[i] with launches[i]; what they point to is done with when it returns. */
     pave_status (*launch)(void *queue, void *const *kernels, const pave__launch *launches, size_t count);
+    /* The same launches made ready to be made again and again, for less; all NULL where the backend has nothing for that.
+     * `recorded` may be NULL: then launch does it. PAVE_E_NOT_READY, which sets no message: not at this time. What is freed
+     * may be under way. */
+    pave_status (*record)(void *queue, void *const *kernels, const pave__launch *launches, size_t count,
+                          void **recorded);
+    pave_status (*replay)(void *queue, void *recorded);
+    void (*record_free)(void *queue, void *recorded);
 
     /* An event spans what is enqueued between begin and end on one queue. */
     pave_status (*event_begin)(void *queue, void **event);

@@ -22,6 +22,11 @@ pave_status pave_context_create(pave_device *device, pave_context **out) {
     return PAVE_OK;
 }
 
+uint64_t pave__new_id(void) {
+    static atomic_uint_least64_t last;
+    return atomic_fetch_add(&last, 1) + 1;
+}
+
 pave_context *pave__context_retain(pave_context *context) {
     atomic_fetch_add(&context->refs, 1);
     return context;

@@ -20,6 +20,10 @@ enum {
     PAVE__REDUCE_LAST = 0 PAVE_REDUCTIONS(PAVE__ONE)
 };
 
+/* What a call says, and its queue's calls that came before (src/calls.h). */
+typedef struct pave__key pave__key;
+typedef struct pave__calls pave__calls;
+
 struct pave_device {
     const pave__backend *backend;
     pave_device_info info;
@@ -54,6 +58,7 @@ struct pave_queue {
     bool profiling;
     void *workspace; /* grows to the largest a plan asked for; in-order use makes one enough */
     uint64_t workspace_bytes;
+    pave__calls *calls; /* NULL: none yet */
 };
 
 struct pave_event {
@@ -81,6 +86,7 @@ typedef struct pave__form {
 } pave__form;
 
 struct pave_weights {
+    uint64_t id;
     pave_context *context;
     pave_tensor w; /* its buffer is counted; shape [n, k], strides [ld, 1] */
     pthread_mutex_t lock;
@@ -89,6 +95,7 @@ struct pave_weights {
 
 struct pave_plan {
     atomic_uint refs;
+    uint64_t id;
     pave_plan *next;     /* in its bucket */
     uint64_t hash, used; /* used: the cache's clock when it was last asked for */
     char *forced;        /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
@@ -131,6 +138,9 @@ typedef struct pave__job {
     pave__joblayer layers[PAVE_MAX_LAYERS];
 } pave__job;
 
+/* A number that no other object of this process has or had; not 0. */
+uint64_t pave__new_id(void);
+
 /* Counting. */
 pave_context *pave__context_retain(pave_context *context);
 void pave__context_release(pave_context *context);
@@ -156,9 +166,9 @@ const char *pave__forced_rows(void);
 pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
                            pave_plan **plan);
 
-/* Runs a plan. The only caller of a backend's launch. */
+/* Runs a plan. `key`: the call's, or NULL (src/calls.h). */
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
-                         const pave_sync *sync);
+                         const pave_sync *sync, pave__key *key);
 /* One launch outside a plan: packing weights, probing a device. */
 pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
                               void *const *buffers, size_t buffer_count);

@@ -51,6 +51,7 @@ pave_status pave__plan_new(const pave_device_info *device, const pave__problem *
         return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a plan");
     }
     atomic_init(&plan->refs, 1);
+    plan->id = pave__new_id();
     plan->forced = copy;
     plan->device = *device;
     memcpy(&plan->problem, problem, problem_bytes(problem));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Queues, events, and the bracket of waits and events that every enqueued operation is in. */
-#include "src/objects.h"
+#include "src/calls.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,8 @@ void pave_queue_destroy(pave_queue **handle) {
     pave_queue *queue = *handle;
     *handle = NULL;
     pave_context *context = queue->context;
+    if (queue->calls) backend_of(context)->queue_finish(queue->native);
+    pave__calls_free(queue);
     backend_of(context)->queue_close(queue->native);
     if (queue->workspace) backend_of(context)->memory_free(context->native, queue->workspace);
     free(queue);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs plans: finds each step's memory, fills its launch struct and hands it to the backend. The only caller
  * of a backend's launch; it knows nothing of how plans come about. */
+#include "src/calls.h"
 #include "src/ops/ops.h"
 
 #include <assert.h>
@@ -39,6 +40,7 @@ typedef struct run {
     pave_queue *queue;
     const pave__problem *problem;
     const pave__job *job;
+    pave__key *key; /* the call's, or NULL */
     launches *pending;
     int64_t index[PAVE__OUTER_DIMS];
 } run;
@@ -192,7 +194,7 @@ static pave_status hand_over(const run *r) {
     size_t count = l->count;
     l->count = 0;
     if (!count) return PAVE_OK;
-    return r->queue->context->device->backend->launch(r->queue->native, l->kernels, l->list, count);
+    return pave__call_launch(r->queue, r->key, l->kernels, l->list, count);
 }
 
 /* The table of a grouped product, its tiles counted for the row that the plan took, to the workspace. */
@@ -248,6 +250,7 @@ static pave_status ensure_workspace(pave_queue *queue, uint64_t bytes) {
     void *memory;
     pave_status status = backend->memory_alloc(queue->context->native, bytes, &memory);
     if (status) return status;
+    pave__calls_forget(queue);
     if (queue->workspace) backend->memory_free(queue->context->native, queue->workspace);
     queue->workspace = memory;
     queue->workspace_bytes = bytes;
@@ -288,7 +291,7 @@ static bool next_outer(run *r) {
 }
 
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
-                         const pave_sync *sync) {
+                         const pave_sync *sync, pave__key *key) {
     ready list[PAVE__STEPS_MAX];
     pave_status status = prepare(queue, plan, job, list);
     if (status) return status;
@@ -297,17 +300,18 @@ pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__j
     if (status) return status;
     launches pending;
     pending.count = 0;
-    run r = {.queue = queue, .problem = &plan->problem, .job = job, .pending = &pending};
+    run r = {.queue = queue, .problem = &plan->problem, .job = job, .key = key, .pending = &pending};
     do {
         for (int i = 0; !status && i < plan->data.step_count; i++)
             status = run_step(&r, &plan->data.steps[i], &list[i]);
     } while (!status && next_outer(&r));
     if (!status) status = hand_over(&r);
+    pave__call_made(queue, key, status);
     return pave__sync_end(queue, sync, event, status);
 }
 
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
-                      const pave_sync *sync) {
+                      const pave_sync *sync, pave__key *key) {
     if (lowered->nothing) {
         pave_event *event;
         pave_status status = pave__sync_begin(queue, sync, &event);
@@ -315,12 +319,12 @@ pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pav
     }
     if (plan) {
         pave_status status = pave__plan_check(plan, queue->context, &lowered->problem);
-        return status ? status : pave__submit(queue, plan, &lowered->job, sync);
+        return status ? status : pave__submit(queue, plan, &lowered->job, sync, key);
     }
     pave_plan *found;
     pave_status status = pave__plan_get(queue->context, &lowered->problem, &found);
     if (status) return status;
-    status = pave__submit(queue, found, &lowered->job, sync);
+    status = pave__submit(queue, found, &lowered->job, sync, key);
     pave__plan_release(found);
     return status;
 }

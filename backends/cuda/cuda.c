@@ -163,7 +163,6 @@ static void queue_close(void *queue) {
     bool current = !cuda_enter(q->context);
     if (current) cuda_driver.StreamSynchronize(q->stream);
     cuda_uploads_free(q, current);
-    cuda_replays_free(q, current);
     if (current && !q->wrapped) cuda_driver.StreamDestroy(q->stream);
     if (current) cuda_leave();
     free(q);
@@ -287,7 +286,7 @@ static void kernel_unload(void *context, void *kernel) {
 }
 
 /* The limits of every device since 3.0. A plan that leaves them is wrong, and says so in any build. */
-static pave_status check_launch(const pave__launch *l) {
+pave_status cuda_check_launch(const pave__launch *l) {
     uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
     if (l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] >= 1 && l->grid[1] <= GRID_YZ_MAX &&
         l->grid[2] >= 1 && l->grid[2] <= GRID_YZ_MAX && threads >= 1 && threads <= THREADS_MAX)
@@ -306,32 +305,25 @@ void cuda_parameters_fill(cuda_parameters *p, const pave__launch *l) {
     for (size_t i = 0; i < l->buffer_count; i++) p->list[1 + i] = (void *)&l->buffers[i];
 }
 
-static pave_status check_launched(CUresult result, const pave__launch *l) {
+static pave_status launch_one(cuda_queue *q, void *kernel, const pave__launch *l) {
+    cuda_parameters p;
+    cuda_parameters_fill(&p, l);
+    CUresult result =
+        cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
+                                 l->block[2], l->shared_bytes, q->stream, p.list, NULL);
     if (result == CUDA_SUCCESS) return PAVE_OK;
     char doing[128];
     snprintf(doing, sizeof doing, "launching %s", l->row->name);
     return cuda_check(result, doing);
 }
 
-static pave_status launch_one(cuda_queue *q, void *kernel, const pave__launch *l) {
-    cuda_parameters p;
-    cuda_parameters_fill(&p, l);
-    return check_launched(cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0],
-                                                   l->block[1], l->block[2], l->shared_bytes, q->stream,
-                                                   p.list, NULL),
-                          l);
-}
-
-/* One launch costs a graph as much as it does itself. */
 static pave_status launch(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
     cuda_queue *q = queue;
     pave_status status = PAVE_OK;
-    for (size_t i = 0; !status && i < count; i++) status = check_launch(&list[i]);
+    for (size_t i = 0; !status && i < count; i++) status = cuda_check_launch(&list[i]);
     if (!status) status = cuda_enter(q->context);
     if (status) return status;
-    CUgraphExec graph = count > 1 ? cuda_replay_find(q, kernels, list, count) : NULL;
-    if (graph) status = check_launched(cuda_driver.GraphLaunch(graph, q->stream), &list[0]);
-    for (size_t i = 0; !graph && !status && i < count; i++) status = launch_one(q, kernels[i], &list[i]);
+    for (size_t i = 0; !status && i < count; i++) status = launch_one(q, kernels[i], &list[i]);
     cuda_leave();
     return status;
 }
@@ -357,6 +349,9 @@ const pave__backend cuda_backend = {
     .kernel_load = kernel_load,
     .kernel_unload = kernel_unload,
     .launch = launch,
+    .record = cuda_record,
+    .replay = cuda_replay,
+    .record_free = cuda_record_free,
     .event_begin = cuda_event_begin,
     .event_end = cuda_event_end,
     .queue_wait = cuda_queue_wait,

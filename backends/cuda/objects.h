@@ -23,7 +23,6 @@ typedef struct cuda_queue {
     int wrapped;                        /* the stream is the caller's */
     struct cuda_stage *oldest, *newest; /* stages of uploads, by their last use */
     int stage_count;
-    struct cuda_replays *replays; /* calls that came before; NULL: none yet */
 } cuda_queue;
 
 #define CUDA_BUFFERS_MAX 16
@@ -33,6 +32,8 @@ typedef struct cuda_parameters {
     void *list[1 + CUDA_BUFFERS_MAX];
 } cuda_parameters;
 void cuda_parameters_fill(cuda_parameters *p, const pave__launch *launch);
+/* That a launch keeps to the limits of all devices. */
+pave_status cuda_check_launch(const pave__launch *launch);
 
 /* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
 pave_status cuda_enter(cuda_context *c);
@@ -55,10 +56,11 @@ void cuda_events_free(cuda_context *c, bool current);
 pave_status cuda_upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes);
 void cuda_uploads_free(cuda_queue *q, bool current);
 
-/* A graph of the same launches, or NULL where they have to be made one by one (graph.c). The context is current. */
-CUgraphExec cuda_replay_find(cuda_queue *q, void *const *kernels, const pave__launch *list, size_t count);
-/* `current` as for events. Nothing of the queue is under way. */
-void cuda_replays_free(cuda_queue *q, bool current);
+/* Launches as graphs (graph.c), as src/backend.h says. */
+pave_status cuda_record(void *queue, void *const *kernels, const pave__launch *list, size_t count,
+                        void **recorded);
+pave_status cuda_replay(void *queue, void *recorded);
+void cuda_record_free(void *queue, void *recorded);
 
 /* Native handles (interop.c), as src/backend.h says. */
 pave_status cuda_memory_wrap(void *context, uint64_t handle, uint64_t bytes, void **memory, uint32_t *align);

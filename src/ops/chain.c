@@ -257,3 +257,42 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
     settle_empty(&s);
     return PAVE_OK;
 }
+
+/* All of a chain, which is all that its lowering reads. */
+static void write_key(pave__key *key, const pave__chain *c, const pave_plan *plan) {
+    pave__key_begin(key, c->op, plan);
+    pave__key_tensor(key, c->x);
+    pave__key_tensor(key, c->y);
+    pave__key_word(key, (uint64_t)c->precision);
+    pave__key_word(key, (uint64_t)(c->transpose_x | c->batched_w << 1 | c->transpose_w << 2));
+    pave__key_float(key, c->alpha);
+    pave__key_float(key, c->beta);
+    pave__key_word(key, c->c != NULL);
+    if (c->c) pave__key_tensor(key, c->c);
+    if (c->layer_count > PAVE_MAX_LAYERS || !c->layers) key->whole = false;
+    pave__key_word(key, c->layer_count);
+    for (size_t i = 0; key->whole && i < c->layer_count; i++) {
+        const pave_layer *layer = &c->layers[i];
+        pave__key_tensor(key, &layer->w);
+        pave__key_weights(key, layer->weights);
+        pave__key_tensor(key, &layer->bias);
+        pave__key_links(key, layer->links, layer->link_count);
+    }
+    pave__key_epilogue(key, c->end);
+}
+
+pave_status pave__run_chain(pave_queue *queue, const pave__chain *chain, const pave_plan *plan,
+                            const pave_sync *sync) {
+    pave__key key;
+    write_key(&key, chain, plan);
+    if (pave__call_known(queue, &key)) return pave__call_again(queue, &key, sync);
+    pave__lowered lowered;
+    pave_status status = pave__lower_chain(queue->context, chain, &lowered);
+    return status ? status : pave__run(queue, &lowered, plan, sync, &key);
+}
+
+pave_status pave__plan_chain(pave_context *context, const pave__chain *chain, pave_plan **plan) {
+    pave__lowered lowered;
+    pave_status status = pave__lower_chain(context, chain, &lowered);
+    return status ? status : pave__plan_of(context, &lowered, plan);
+}

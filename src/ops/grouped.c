@@ -181,7 +181,7 @@ static pave_status run_all(pave_queue *queue, lowering *s, const pave_sync *sync
     if (status) return status;
     for (size_t g = 0; !status && g < s->params->group_count;) {
         g = next_run(s, g);
-        status = pave__run(queue, &s->run, s->params->plan, NULL);
+        status = pave__run(queue, &s->run, s->params->plan, NULL, NULL);
     }
     return pave__sync_end(queue, sync, event, status);
 }

@@ -194,11 +194,18 @@ static pave_status ignore(void *queue, void *const *kernels, const pave__launch 
     return PAVE_OK;
 }
 
+static pave_status ignore_replay(void *queue, void *recorded) {
+    (void)queue, (void)recorded;
+    return PAVE_OK;
+}
+
 /* Puts `launch` in the place of the backend's own; NULL puts that back. */
 static void replace(rig *r, pave_status (*launch)(void *, void *const *, const pave__launch *, size_t)) {
     if (!real) real = r->device->backend;
     watched = *real;
     watched.launch = launch;
+    watched.record = NULL;
+    watched.replay = ignore_replay;
     r->device->backend = launch ? &watched : real;
 }
 
@@ -271,6 +278,8 @@ static const dispatch_driver *driver_of(const rig *r) {
 
 static void print_call(rig *r, const char *name, int (*call)(void *), dispatch_call *kept) {
     const dispatch_driver *driver = driver_of(r);
+    pave_queue_destroy(&r->queue); /* none that knows the call */
+    must(pave_queue_create(r->context, NULL, &r->queue), "a queue");
     kept->queue = r->queue;
     kept->count = 0;
     into = kept;
