@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * dispatch [MxKxHxN]: what a call costs the thread that makes it, beside the driver's own launches of the same kernels; how
- * often it allocates; and where the time to a process's first result goes. The device's time is no part of it: each batch
- * of calls ends with a wait that is not measured. PAVE_BACKEND chooses the device. */
+ * dispatch [MxKxHxN [CALL]]: what a call costs the thread that makes it, beside the driver's own launches of the same
+ * kernels; how often it allocates; and, of all calls together, where the time to a process's first result goes. The
+ * device's time is no part of it: each batch of calls ends with a wait that is not measured. PAVE_BACKEND chooses the
+ * device. */
 #include "tests/bench/dispatch.h"
 
 #include <inttypes.h>
@@ -308,26 +309,32 @@ static void print_call(rig *r, const char *name, int (*call)(void *), dispatch_c
 
 int main(int argc, char **argv) {
     static rig r = {.m = 256, .k = 512, .h = 1024, .n = 512};
+    static const struct {
+        const char *name;
+        int (*call)(void *);
+    } calls[] = {{"reduce", call_reduce},
+                 {"linear", call_linear},
+                 {"linear, wait and event", call_linked},
+                 {"mlp", call_mlp}};
     static dispatch_call kept;
     bool first = argc > 1 && strcmp(argv[1], "--first") == 0;
     const char *shape = argc > 1 + first ? argv[1 + first] : "256x512x1024x512";
+    const char *only = argc > 2 && !first ? argv[2] : NULL;
     if (sscanf(shape, "%" SCNd64 "x%" SCNd64 "x%" SCNd64 "x%" SCNd64, &r.m, &r.k, &r.h, &r.n) != 4) {
-        fprintf(stderr, "usage: dispatch [MxKxHxN]\n");
+        fprintf(stderr, "usage: dispatch [MxKxHxN [CALL]]\n");
         return 2;
     }
     if (first) {
         first_result(&r);
         return 0;
     }
-    print_first(argv[0], shape);
+    if (!only) print_first(argv[0], shape);
     must(pave_device_open(NULL, &r.device), "the device");
     must(pave_context_create(r.device, &r.context), "the context");
     must(pave_queue_create(r.context, NULL, &r.queue), "the queue");
     make_operands(&r);
     printf("%s on %s, a call:\n", shape, r.device->info.name);
-    print_call(&r, "reduce", call_reduce, &kept);
-    print_call(&r, "linear", call_linear, &kept);
-    print_call(&r, "linear, wait and event", call_linked, &kept);
-    print_call(&r, "mlp", call_mlp, &kept);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (!only || strcmp(only, calls[i].name) == 0) print_call(&r, calls[i].name, calls[i].call, &kept);
     return 0;
 }

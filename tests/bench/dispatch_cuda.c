@@ -27,7 +27,6 @@ static struct {
 
 typedef struct bare {
     dispatch_call *call;
-    size_t count; /* launches, the call's in turn */
     CUstream stream;
     CUgraphExec exec;
     CUgraphNode nodes[DISPATCH_LAUNCHES_MAX];
@@ -54,7 +53,7 @@ static void fill(dispatch_launch *l, void **parameters) {
 }
 
 static int one(const bare *b, size_t i) {
-    dispatch_launch *l = &b->call->list[i % b->call->count];
+    dispatch_launch *l = &b->call->list[i];
     const pave__launch *p = &l->launch;
     void *parameters[1 + PAVE_GEMM_BUFFERS];
     fill(l, parameters);
@@ -65,7 +64,7 @@ static int one(const bare *b, size_t i) {
 
 static int launches(void *arg) {
     const bare *b = arg;
-    for (size_t i = 0; i < b->count; i++) {
+    for (size_t i = 0; i < b->call->count; i++) {
         int code = one(b, i);
         if (code) return code;
     }
@@ -74,8 +73,8 @@ static int launches(void *arg) {
 
 static int launches_overlapped(void *arg) {
     const bare *b = arg;
-    for (size_t i = 0; i < b->count; i++) {
-        dispatch_launch *l = &b->call->list[i % b->call->count];
+    for (size_t i = 0; i < b->call->count; i++) {
+        dispatch_launch *l = &b->call->list[i];
         const pave__launch *p = &l->launch;
         CUlaunchAttribute serial = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
                                     .value.programmaticStreamSerializationAllowed = 1};
@@ -104,8 +103,8 @@ static int graph(void *arg) {
 
 static int graph_updated(void *arg) {
     bare *b = arg;
-    for (size_t i = 0; i < b->count; i++) {
-        dispatch_launch *l = &b->call->list[i % b->call->count];
+    for (size_t i = 0; i < b->call->count; i++) {
+        dispatch_launch *l = &b->call->list[i];
         void *parameters[1 + PAVE_GEMM_BUFFERS];
         CUDA_KERNEL_NODE_PARAMS p = b->node;
         fill(l, parameters);
@@ -126,12 +125,17 @@ static int push_and_pop(void *arg) {
     return code ? code : (int)cuda_driver.CtxPopCurrent(&popped);
 }
 
+static int is_capturing(void *arg) {
+    CUstreamCaptureStatus status;
+    return (int)cuda_driver.StreamIsCapturing(((const bare *)arg)->stream, &status);
+}
+
 /* By capture, so that nodes come in order. */
-static int make_graph(bare *b) {
+static int make_graph(bare *b, int (*call)(void *)) {
     CUgraph g;
     size_t count = DISPATCH_LAUNCHES_MAX;
     int code = (int)extra.StreamBeginCapture(b->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
-    if (!code) code = launches(b);
+    if (!code) code = call(b);
     if (!code) code = (int)extra.StreamEndCapture(b->stream, &g);
     if (!code) code = (int)cuda_driver.GraphInstantiate(&b->exec, g, 0);
     if (!code) code = (int)extra.GraphGetNodes(g, b->nodes, &count);
@@ -160,31 +164,35 @@ static double device_us(bare *b, int (*call)(void *)) {
 
 static void print(bare *b, const char *name, int (*call)(void *)) {
     dispatch_cost c = dispatch_time(b->call->queue, call, b);
-    printf("    %-34s %zu kernels %8.2f us (%.2f cpu), device %.2f us\n", name, b->count, c.wall * 1e-3,
-           c.cpu * 1e-3, device_us(b, call));
+    printf("    %-34s %8.2f us (%.2f cpu), device %.2f us\n", name, c.wall * 1e-3, c.cpu * 1e-3,
+           device_us(b, call));
+}
+
+static void graphs(bare *b) {
+    int code = make_graph(b, launches);
+    if (code) {
+        printf("    no graph: %d\n", code);
+        return;
+    }
+    print(b, "cuGraphLaunch", graph);
+    print(b, "the same, each node's args set", graph_updated);
+    cuda_driver.GraphExecDestroy(b->exec);
+    if (b->call->count == 1 || make_graph(b, launches_overlapped)) return;
+    print(b, "cuGraphLaunch, programmatic", graph);
+    cuda_driver.GraphExecDestroy(b->exec);
 }
 
 static void run(dispatch_call *call) {
     cuda_queue *q = call->queue->native;
-    bare b = {.call = call, .count = call->count, .stream = q->stream, .context = q->context->context};
+    bare b = {.call = call, .stream = q->stream, .context = q->context->context};
     cuda_driver.CtxPushCurrent(b.context);
     print(&b, "cuLaunchKernel", launches);
     if (load()) {
         print(&b, "cuLaunchKernelEx, programmatic", launches_overlapped);
-        for (b.count = 1; b.count <= 5; b.count++) {
-            if (b.count != call->count && call->count < 3) continue;
-            int code = make_graph(&b);
-            if (code) {
-                printf("    no graph: %d\n", code);
-                break;
-            }
-            print(&b, "cuGraphLaunch", graph);
-            print(&b, "the same, each node's args set", graph_updated);
-            cuda_driver.GraphExecDestroy(b.exec);
-        }
+        graphs(&b);
     }
-    b.count = 1;
     print(&b, "cuCtxPushCurrent, cuCtxPopCurrent", push_and_pop);
+    print(&b, "cuStreamIsCapturing", is_capturing);
     CUcontext popped;
     cuda_driver.CtxPopCurrent(&popped);
 }
@@ -202,6 +210,12 @@ static CUresult CUDAAPI launch_nothing(CUfunction f, unsigned gx, unsigned gy, u
 
 static CUresult CUDAAPI graph_nothing(CUgraphExec e, CUstream s) {
     (void)e, (void)s;
+    return CUDA_SUCCESS;
+}
+
+static CUresult CUDAAPI not_capturing(CUstream s, CUstreamCaptureStatus *status) {
+    (void)s;
+    *status = CU_STREAM_CAPTURE_STATUS_NONE;
     return CUDA_SUCCESS;
 }
 
@@ -239,6 +253,7 @@ static void stub(bool on) {
     kept = cuda_driver;
     cuda_driver.LaunchKernel = launch_nothing;
     cuda_driver.GraphLaunch = graph_nothing;
+    cuda_driver.StreamIsCapturing = not_capturing;
     cuda_driver.CtxPushCurrent = push_nothing;
     cuda_driver.CtxPopCurrent = pop_nothing;
     cuda_driver.EventRecord = record_nothing;

@@ -162,6 +162,21 @@ static int launch_fails(void) {
     return rig_close(&r);
 }
 
+/* While the caller captures the stream, as a driver that does not want to say is taken to mean: launches, and a graph for
+ * the next call. */
+static int captured(void) {
+    rig r = {0};
+    if (rig_open(&r)) return 2;
+    for (int i = 0; i < SEEN; i++) EXPECT(run(&r, 0) == PAVE_OK && r.launches == 2);
+    int without = 0;
+    for (int i = 0; i < 4; i++) {
+        EXPECT(run(&r, 0) == PAVE_OK && r.launches + 2 * r.graphs == 2 && is(&r, 0, value));
+        without += r.graphs == 0;
+    }
+    EXPECT(without == 1 && driver_counts().faults == 1 && driver_counts().graphs == 1);
+    return rig_close(&r);
+}
+
 #define CASE(name, variable, what, body)                     \
     static void name(void **state) {                         \
         (void)state;                                         \
@@ -174,6 +189,8 @@ CASE(graphs_age, NULL, NULL, ages)
 CASE(no_graph, "FAKE_CUDA_FAIL", "cuGraphCreate:1:2", goes_on)
 CASE(no_node, "FAKE_CUDA_FAIL", "cuGraphAddKernelNode_v2:2:2", goes_on)
 CASE(no_executable, "FAKE_CUDA_FAIL", "cuGraphInstantiateWithFlags:1:2", goes_on)
+CASE(captured_before, "FAKE_CUDA_FAIL", "cuStreamIsCapturing:1:900", captured)
+CASE(captured_behind, "FAKE_CUDA_FAIL", "cuStreamIsCapturing:3:900", captured)
 CASE(a_graph_does_not_start, "FAKE_CUDA_FAIL", "cuGraphLaunch:1:700", launch_fails)
 
 int main(void) {
@@ -181,6 +198,7 @@ int main(void) {
         cmocka_unit_test(a_call_comes_again), cmocka_unit_test(a_call_changes),
         cmocka_unit_test(calls_are_many),     cmocka_unit_test(graphs_age),
         cmocka_unit_test(no_graph),           cmocka_unit_test(no_node),
-        cmocka_unit_test(no_executable),      cmocka_unit_test(a_graph_does_not_start)};
+        cmocka_unit_test(no_executable),      cmocka_unit_test(captured_before),
+        cmocka_unit_test(captured_behind),    cmocka_unit_test(a_graph_does_not_start)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
