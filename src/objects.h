@@ -133,8 +133,8 @@ typedef struct pave__job {
     int64_t outer[PAVE__OUTER_DIMS]; /* extents, 1 where unused */
     float epsilon;
     pave__joblink after[PAVE_ABI_LINKS];
-    const pave_abi_group
-        *groups; /* GROUPED: problem.groups of them, tile_base still to be filled; the caller's memory */
+    /* GROUPED: problem.groups of them in the caller's memory; tile_base is filled in as the plan's row has it. */
+    pave_abi_group *groups;
     pave__joblayer layers[PAVE_MAX_LAYERS];
 } pave__job;
 

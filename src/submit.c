@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A launch being put together. */
@@ -199,21 +198,17 @@ static pave_status hand_over(const run *r) {
 
 /* The table of a grouped product, its tiles counted for the row that the plan took, to the workspace. */
 static pave_status upload_groups(const run *r, const pave__step *step, pave_abi_gemm *args) {
-    int64_t count = step->groups, tiles = 0;
-    size_t bytes = (size_t)count * sizeof(pave_abi_group);
-    pave_abi_group *table = malloc(bytes);
-    if (!table) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a table of groups");
-    memcpy(table, r->job->groups, bytes);
-    for (int64_t i = 0; i < count; i++) {
+    pave_abi_group *table = r->job->groups;
+    int64_t tiles = 0;
+    for (int64_t i = 0; i < step->groups; i++) {
         int64_t tiles_m = (table[i].m + step->row->bm - 1) / step->row->bm;
         table[i].tile_base = tiles;
         tiles += tiles_m * ((table[i].n + step->row->bn - 1) / step->row->bn);
     }
     args->tiles = tiles;
-    pave_status status = r->queue->context->device->backend->upload(
-        r->queue->native, r->queue->workspace, (uint64_t)step->table_offset, table, bytes);
-    free(table);
-    return status;
+    return r->queue->context->device->backend->upload(r->queue->native, r->queue->workspace,
+                                                      (uint64_t)step->table_offset, table,
+                                                      (size_t)step->groups * sizeof *table);
 }
 
 static pave_status run_step(const run *r, const pave__step *step, const ready *got) {

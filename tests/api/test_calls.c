@@ -98,21 +98,15 @@ static void call_make(call *c, pave_buffer *in, pave_buffer *other, pave_buffer 
                                .link_count = 2};
 }
 
-static pave_status run_linear(pave_queue *q, const call *c) {
-    return pave_linear(q, &c->linear, NULL);
-}
-static pave_status run_matmul(pave_queue *q, const call *c) {
-    return pave_matmul(q, &c->matmul, NULL);
-}
-static pave_status run_mlp(pave_queue *q, const call *c) {
-    return pave_mlp(q, &c->mlp, NULL);
-}
-static pave_status run_reduce(pave_queue *q, const call *c) {
-    return pave_reduce(q, &c->reduce, NULL);
-}
-static pave_status run_map(pave_queue *q, const call *c) {
-    return pave_map(q, &c->map, NULL);
-}
+#define RUN(op)                                                 \
+    static pave_status run_##op(pave_queue *q, const call *c) { \
+        return pave_##op(q, &c->op, NULL);                      \
+    }
+RUN(linear)
+RUN(matmul)
+RUN(mlp)
+RUN(reduce)
+RUN(map)
 typedef pave_status run_fn(pave_queue *q, const call *c);
 
 static outcome outcome_of(pave_queue *q, run_fn *run, const call *c) {
