@@ -5,7 +5,7 @@
 
 #define TRIALS 5
 #define COPY_TRIALS_GPU 25 /* its memory's clock may have to rise first */
-#define TARGET_NS 4e6 /* of a trial: long against a launch, short for a user */
+#define TARGET_NS 4e6      /* of a trial: long against a launch, short for a user */
 #define COPY_BYTES_GPU (512ull << 20)
 #define COPY_BYTES_CPU (128ull << 20)
 

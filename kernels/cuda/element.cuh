@@ -61,6 +61,11 @@ __device__ __forceinline__ void quad_unpack(uint2 bits, int type, float (&v)[4])
     v[3] = half_to_float(type, bits.y >> 16);
 }
 
+__device__ __forceinline__ uint2 quad_pack(int type, const float (&v)[4]) {
+    return make_uint2(float_to_half(type, v[0]) | float_to_half(type, v[1]) << 16,
+                      float_to_half(type, v[2]) | float_to_half(type, v[3]) << 16);
+}
+
 /* The first `count` (<= 4, maybe < 0) of four elements, zero for the rest. */
 __device__ __forceinline__ void quad_load(const void *p, int type, int count, float (&v)[4]) {
     if (count >= 4 && quad_aligned(p, type)) {
@@ -79,10 +84,7 @@ __device__ __forceinline__ void quad_load(const void *p, int type, int count, fl
 __device__ __forceinline__ void quad_store(void *p, int type, int count, const float (&v)[4]) {
     if (count >= 4 && quad_aligned(p, type)) {
         if (element_is_half(type)) {
-            uint2 bits;
-            bits.x = float_to_half(type, v[0]) | float_to_half(type, v[1]) << 16;
-            bits.y = float_to_half(type, v[2]) | float_to_half(type, v[3]) << 16;
-            *static_cast<uint2 *>(p) = bits;
+            *static_cast<uint2 *>(p) = quad_pack(type, v);
             return;
         }
         float4 q = make_float4(v[0], v[1], v[2], v[3]);
