@@ -14,9 +14,9 @@
 #define PAVE_KERNELS_REDUCE_ROWS_H
 
 #define PAVE_REDUCE_CUDA_ROWS(X)                           \
+    X(pave_reduce_block_any, ROWS, 1, 256, 256, 4, 5)      \
     X(pave_reduce_warp_any, ROWS, 8, 32, 256, 8, 4)        \
     X(pave_reduce_octet_any, ROWS, 128, 8, 256, 2, 5)      \
-    X(pave_reduce_block_any, ROWS, 1, 256, 256, 4, 5)      \
     X(pave_reduce_across_any, ACROSS, 32, 32, 256, 4, 4)
 
 #define PAVE_NORMALIZE_CUDA_ROWS(X)                        \
