@@ -26,7 +26,7 @@
     X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.92)     \
     X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 255, 0.92)     \
     X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)         \
-    X(pave_gemm_mma_128x128x32_f16x2, F16X2, F16X2, F16X2, 128, 128, 32, 64, 64, 3, 255, 0.31)
+    X(pave_gemm_mma_128x64x16_f16x2, F16X2, F16X2, F16X2, 128, 64, 16, 64, 32, 4, 240, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                                     \
     X(pave_gemm_simt_128x128x8_f32, F32, ROWS, 128, 128, 8, 64, 64, 4, 255, 0.70)  \
