@@ -100,6 +100,20 @@ __device__ __forceinline__ void quad_store(void *p, int type, int count, const f
         if (c < count) element_store(static_cast<char *>(p) + c * element_bytes(type), type, v[c]);
 }
 
+/* Four values from column `col` on, a multiple of four, of a row of F16X2, which lies on a multiple of 64 bytes; zero from the
+ * count-th on. */
+__device__ __forceinline__ void pairs_store(char *row, int64_t col, int count, const float (&v)[4]) {
+    char *to = row + col / PAVE_PAIR_BLOCK * (4 * PAVE_PAIR_BLOCK) + col % PAVE_PAIR_BLOCK * 2;
+    float high[4], low[4];
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+        high[c] = c < count ? fminf(fmaxf(v[c], -65504.0f), 65504.0f) : 0.0f;
+        low[c] = c < count ? (v[c] - __half2float(__float2half_rn(high[c]))) * (1 << PAVE_PAIR_SHIFT) : 0.0f;
+    }
+    quad_store(to, PAVE_T_F16, 4, high);
+    quad_store(to + 2 * PAVE_PAIR_BLOCK, PAVE_T_F16, 4, low);
+}
+
 } // namespace pave
 
 #endif
