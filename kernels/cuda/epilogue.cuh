@@ -35,6 +35,8 @@ struct tensors {
 template <int R, int C> struct patch {
     float v[R][C];
     int64_t row[R];
+    char *y[R]; /* of a product: where the row's column 0 is stored */
+    bool inside[R];
     int valid[R];
     int64_t col;
     int cols_valid;
@@ -130,11 +132,12 @@ __device__ __forceinline__ void activation_link(int op, float a, float b, float 
 #undef PAVE_CASE
 }
 
+/* Links `first` … count - 1. */
 template <int R, int C>
 __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int count, const tensors &t,
-                                            patch<R, C> &x) {
+                                            patch<R, C> &x, int first = 0) {
 #pragma unroll 1
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < count; i++) {
         if (links[i].op >= PAVE_LINK_ADD && links[i].op <= PAVE_LINK_DIV)
             binary_link<R, C>(links[i], t.at(i), x);
         else
@@ -168,41 +171,58 @@ __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm
     }
 }
 
-/* Stores a patch as F16X2. A row's last block is whole: what lies beyond the last column is zero, as the next product's copies
- * take all of it. */
-template <int R>
-__device__ __forceinline__ void store_pairs(const gemm_buffers &buffers, const tile_job &job,
-                                            const patch<R, 4> &x) {
-    if (x.col >= (job.n + PAVE_PAIR_BLOCK - 1) / PAVE_PAIR_BLOCK * PAVE_PAIR_BLOCK) return;
-#pragma unroll
-    for (int r = 0; r < R; r++)
-        if (x.row[r] < job.row_end)
-            pairs_store(static_cast<char *>(buffers.y) + (job.y_offset + x.row[r] * job.y_row), x.col,
-                        x.valid[r], x.v[r]);
+/* What was done to a tile's sums before they are taken in patches. */
+struct epilogue_done {
+    bool scaled;
+    int links;
+};
+
+__device__ __forceinline__ bool has_scales(const pave_abi_gemm &args, const tile_job &job) {
+    return job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f;
 }
 
-/* Ends a product's values: the chain, then y where it is stored. SCALED: operands may be F16S. The whole warp takes part. */
-template <int R, bool SCALED = false>
-__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                const tensors &t, const tile_job &job, patch<R, 4> &x) {
-    const int64_t columns = job.n - x.col;
-    x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+/* What belongs to a product's rows, whatever the column. */
+template <int R>
+__device__ __forceinline__ void epilogue_rows(const gemm_buffers &buffers, const tile_job &job,
+                                              patch<R, 4> &x) {
 #pragma unroll
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
 #pragma unroll
-    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
-    if constexpr (SCALED) {
-        if (job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f) scale_rows<R>(args, buffers, job, x);
+    for (int r = 0; r < R; r++) {
+        x.inside[r] = x.row[r] < job.row_end;
+        x.y[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row;
     }
-    chain_apply<R, 4>(args.links, args.link_count, t, x);
-    if (args.y_type == PAVE_T_NONE) return;
-    if (args.y_type == PAVE_T_F16X2) return store_pairs<R>(buffers, job, x);
+}
+
+/* Stores a patch as F16X2. A row's last block is whole: what lies beyond the last column is zero, as the next product's copies
+ * take all of it. */
+template <int R> __device__ __forceinline__ void store_pairs(const tile_job &job, const patch<R, 4> &x) {
+    if (x.col >= (job.n + PAVE_PAIR_BLOCK - 1) / PAVE_PAIR_BLOCK * PAVE_PAIR_BLOCK) return;
 #pragma unroll
     for (int r = 0; r < R; r++)
-        if (x.valid[r] > 0)
-            quad_store(static_cast<char *>(buffers.y) +
-                           (job.y_offset + x.row[r] * job.y_row + x.col * element_bytes(args.y_type)),
-                       args.y_type, x.valid[r], x.v[r]);
+        if (x.inside[r]) pairs_store(x.y[r], x.col, x.valid[r], x.v[r]);
+}
+
+/* Ends a product's values, whose rows are known: the chain, then y where it is stored. SCALED: operands may be F16S. The
+ * whole warp takes part. */
+template <int R, bool SCALED = false>
+__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
+                                                epilogue_done done = {false, 0}) {
+    const int64_t columns = job.n - x.col;
+    x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+#pragma unroll
+    for (int r = 0; r < R; r++) x.valid[r] = x.inside[r] ? x.cols_valid : 0;
+    if constexpr (SCALED) {
+        if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
+    }
+    chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
+    if (args.y_type == PAVE_T_NONE) return;
+    if (args.y_type == PAVE_T_F16X2) return store_pairs<R>(job, x);
+    char *at[R];
+#pragma unroll
+    for (int r = 0; r < R; r++) at[r] = x.y[r] + x.col * element_bytes(args.y_type);
+    quads_store<R>(at, args.y_type, x.valid, x.v);
 }
 
 /* States of a reduction over R rows of one slice. */
@@ -231,7 +251,7 @@ template <int R> struct row_states {
 #pragma unroll
         for (int r = 0; r < R; r++) {
             const float2 all = state_merge_lanes<LANES>(reduce, s[r]);
-            if (threadIdx.x % LANES == 0 && x.row[r] < job.row_end)
+            if (threadIdx.x % LANES == 0 && x.inside[r])
                 static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = all;
         }
     }

@@ -271,6 +271,7 @@ __device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const g
             x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
             x.row[r] = row0 + pair * 8 + r * AT_ONCE;
         }
+        epilogue_rows<R>(buffers, job, x);
         row_states<R> states(args.reduce);
         epilogue_values<R>(args, buffers, t, job, x);
         states.fold(x);

@@ -14,25 +14,24 @@
 #define PAVE_KERNELS_GEMM_ROWS_H
 
 #define PAVE_GEMM_MMA_ROWS(X)                                                                  \
-    X(pave_gemm_mma_128x128x32_tf32, TF32, TF32, TF32, 128, 128, 32, 64, 64, 3, 255, 0.92)     \
-    X(pave_gemm_mma_128x128x32_f32, TF32, F32, TF32, 128, 128, 32, 64, 64, 3, 255, 0.85)       \
-    X(pave_gemm_mma_128x128x32_f32_f32, TF32, F32, F32, 128, 128, 32, 64, 64, 3, 255, 0.72)    \
-    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 128, 0.65)            \
-    X(pave_gemm_mma_128x128x64_f16, F16, F16, F16, 128, 128, 64, 64, 64, 3, 255, 0.92)         \
-    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)             \
-    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.92)         \
-    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.92)         \
-    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.92)     \
-    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.92)     \
-    X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 255, 0.92)     \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)         \
+    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)     \
+    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)     \
+    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)       \
+    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68)    \
+    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)            \
+    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)         \
+    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)         \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)             \
+    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)     \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)     \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)         \
     X(pave_gemm_mma_128x64x16_f16x2, F16X2, F16X2, F16X2, 128, 64, 16, 64, 32, 4, 240, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                                     \
     X(pave_gemm_simt_128x128x8_f32, F32, ROWS, 128, 128, 8, 64, 64, 4, 255, 0.70)  \
     X(pave_gemm_simt_64x64x16_f32, F32, ANY, 64, 64, 16, 32, 32, 4, 128, 0.60)     \
-    X(pave_gemm_simt_64x64x16_f16, F16, ANY, 64, 64, 16, 32, 32, 4, 168, 0.40)     \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, ANY, 64, 64, 16, 32, 32, 4, 168, 0.40)
+    X(pave_gemm_simt_64x64x16_f16, F16, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)     \
+    X(pave_gemm_simt_64x64x16_bf16, BF16, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \
