@@ -31,6 +31,8 @@
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
 #define STATE_BYTES 8
+/* That a launch bound of so many blocks leaves a thread: 65,536 a unit, given out by eights. */
+#define REGISTERS_OF(THREADS, BLOCKS) (65536 / ((THREADS) * (BLOCKS)) / 8 * 8)
 /* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles with
  * padded rows, and a state for each item's columns. */
 #define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
@@ -100,20 +102,27 @@
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .sums = (SUMS), .efficiency = 0.8,                                                   \
      .source = (SOURCE)},
-#define REDUCE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
-#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
-#define JOIN_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
+#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS)                \
+    {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
+     .kind = KIND_GPU, .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST,                   \
+     .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
+     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS),                            \
+     .stages = 1, .threads = (THREADS), .align = 1,                                       \
+     .registers = (REGISTERS), .efficiency = 0.8},
+#define REDUCE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
+    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                           \
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS, BLOCKS)                                   \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
-     .registers = 72, .efficiency = 0.8},
+     .registers = REGISTERS_OF(THREADS, BLOCKS), .efficiency = 0.8},
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \

@@ -85,32 +85,32 @@ __device__ __forceinline__ void operand_values(const pave_abi_link &link, const 
     }
 }
 
-template <int C> __device__ __forceinline__ void binary_apply(int op, float (&v)[C], const float (&t)[C]) {
-    if (op == PAVE_LINK_ADD) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] += t[c];
-    } else if (op == PAVE_LINK_SUB) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] -= t[c];
-    } else if (op == PAVE_LINK_MUL) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] *= t[c];
-    } else {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] /= t[c];
-    }
+/* What of a link is asked once is asked outside of the loops over values: branches would cost more than the arithmetic. T
+ * says the operand of row r, column c. */
+template <int R, int C, class T>
+__device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const T &t) {
+#define PAVE_EACH(OP) _Pragma("unroll") for (int e = 0; e < R * C; e++) v[e / C][e % C] OP t(e / C, e % C)
+    if (op == PAVE_LINK_ADD)
+        PAVE_EACH(+=);
+    else if (op == PAVE_LINK_SUB)
+        PAVE_EACH(-=);
+    else if (op == PAVE_LINK_MUL)
+        PAVE_EACH(*=);
+    else
+        PAVE_EACH(/=);
+#undef PAVE_EACH
 }
 
 template <int R, int C>
 __device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
-    float t[R][C];
-    if (link.operand != PAVE_OPERAND_SCALAR) operand_values<R, C>(link, tensor, x, t);
-#pragma unroll
-    for (int r = 0; r < R; r++) {
-#pragma unroll
-        for (int c = 0; c < C; c++) t[r][c] = link.operand == PAVE_OPERAND_SCALAR ? link.a : link.a * t[r][c];
-        binary_apply<C>(link.op, x.v[r], t[r]);
+    const float a = link.a;
+    if (link.operand == PAVE_OPERAND_SCALAR) {
+        binary_apply<R, C>(link.op, x.v, [a](int, int) { return a; });
+        return;
     }
+    float t[R][C];
+    operand_values<R, C>(link, tensor, x, t);
+    binary_apply<R, C>(link.op, x.v, [a, &t](int r, int c) { return a * t[r][c]; });
 }
 
 template <int R, int C>
