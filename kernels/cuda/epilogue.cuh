@@ -194,8 +194,8 @@ __device__ __forceinline__ void epilogue_rows(const gemm_buffers &buffers, const
     }
 }
 
-/* Stores a patch as F16X2. A row's last block is whole: what lies beyond the last column is zero, as the next product's copies
- * take all of it. */
+/* Stores a patch as F16X2. A row's last block is whole: what lies beyond the last column is zero, as the next
+ * product's copies take all of it. */
 template <int R> __device__ __forceinline__ void store_pairs(const tile_job &job, const patch<R, 4> &x) {
     if (x.col >= (job.n + PAVE_PAIR_BLOCK - 1) / PAVE_PAIR_BLOCK * PAVE_PAIR_BLOCK) return;
 #pragma unroll

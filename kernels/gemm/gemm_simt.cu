@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Products in float32 with fused multiply-adds for operands of any type, alignment, shape and strides: y = chain(A · Bᵀ), rows
- * in PAVE_GEMM_SIMT_ROWS. Each output adds its products up in one order: those of the last k-tile, which alone may be partial,
- * then from k = 0 on.
+ * Products in float32 with fused multiply-adds for operands of any type, alignment, shape and strides:
+ * y = chain(A · Bᵀ), rows in PAVE_GEMM_SIMT_ROWS. Each output adds its products up in one order: those of the last k-tile,
+ * which alone may be partial, then from k = 0 on.
  *
- * Work: a block computes bm × bn, a warp wm × wn of it, one tile after another. A warp's lanes are 4 × 8: lane l has rows
- * 2 (l / 8), + 1 of each eight, and from l % 8 on each eighth column. Of four k at a time it holds all its columns and two
- * pairs of its rows, one that is multiplied and one that is loaded meanwhile. K-tiles are copied stages - 1 ahead.
- * Alignment: rows of LAYOUT_ROWS need k contiguous, and bases and row strides that are multiples of 16 bytes: these are copied
- * 16 bytes at a time. Rows of LAYOUT_ANY need none, and copy whatever is not float32 of that kind element by element.
- * Bounds: nothing beyond the matrices is read. Beyond k lie zeros; what lies beyond the last row meets no output that exists.
- * Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a row being bk floats. The 16-byte chunk c of row r
- * lies at chunk c ^ (r / 4 mod 2) of a 32-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of one chunk, which is
- * what a load of B reads at a time, then lie in eight different groups of four banks. */
+ * Work: a block computes bm × bn, a warp wm × wn of it, one tile after another. A warp's lanes are 4 × 8: lane l
+ * has rows 2 (l / 8), + 1 of each eight, and from l % 8 on each eighth column. Of four k at a time it holds all
+ * its columns and two pairs of its rows, one that is multiplied and one that is loaded meanwhile. K-tiles are
+ * copied stages - 1 ahead.
+ * Alignment: rows of LAYOUT_ROWS need k contiguous, and bases and row strides that are multiples of 16 bytes:
+ * these are copied 16 bytes at a time. Rows of LAYOUT_ANY need none, and copy whatever is not float32 of that kind
+ * element by element.
+ * Bounds: nothing beyond the matrices is read. Beyond k lie zeros; what lies beyond the last row meets no output
+ * that exists.
+ * Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a row being bk floats. The 16-byte chunk c
+ * of row r lies at chunk c ^ (r / 4 mod 2) of a 32-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of
+ * one chunk, which is what a load of B reads at a time, then lie in eight different groups of four banks. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
 #include "kernels/gemm/rows.h"
@@ -63,7 +66,7 @@ template <class T, int ELEMS> struct simt_side {
         count = left >= ELEMS ? ELEMS : left > 0 ? static_cast<int>(left) : 0;
     }
 
-    /* Pass j of the current k-tile, of whose elements `exist` do. Strides are read anew: registers are what is scarce. */
+    /* Pass j of the current k-tile, of whose elements `exist` do. */
     __device__ __forceinline__ void copy(uint32_t stage, int j, int exist, bool wanted) const {
         copy_async_if<ELEMS * 4>(stage + target + j * (ROWS * T::ROW_BYTES), at + j * pass, exist * 4,
                                  wanted && j * ROWS < rows);
@@ -198,8 +201,8 @@ template <class T, int ELEMS> struct simt_walk {
             }
     }
 
-    /* Pair P of step STEP, while the next pair is loaded, and with a step's last one the next step's columns: behind the last
-     * step those of the next k-tile. The first step copies. */
+    /* Pair P of step STEP, while the next pair is loaded, and with a step's last one the next step's columns:
+     * behind the last step those of the next k-tile. The first step copies. */
     template <int STEP, int P>
     __device__ __forceinline__ void pairs(const tile_job &job, char *shared, float (&acc)[T::TM][T::TN]) {
         constexpr bool last = P == T::PAIRS - 1;

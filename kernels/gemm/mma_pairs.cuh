@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is multiplied where operands are F16X2, each float32 being high + low 2^-11: high·high + 2^-11 (high·low + low·high). What
- * low·low would add is below 2^-22 of a product. Matrix units truncate as they add, which over a long sum adds up. So they add
- * up high·high for one block of 16 products at a time, and blocks are added outside, to nearest; the sums of high·low and
- * low·high, which count for 2^-11, stay in them. Source of the form: Ootomo and Yokota, *Recovering single precision accuracy
- * from Tensor Cores while surpassing the FP32 theoretical peak performance*, 2022.
+ * What is multiplied where operands are F16X2, each float32 being high + low 2^-11: high·high + 2^-11 (high·low +
+ * low·high). What low·low would add is below 2^-22 of a product. Matrix units truncate as they add, which over a
+ * long sum adds up. So they add up high·high for one block of 16 products at a time, and blocks are added outside,
+ * to nearest; the sums of high·low and low·high, which count for 2^-11, stay in them. Source of the form: Ootomo
+ * and Yokota, *Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical peak
+ * performance*, 2022.
  *
  * A row's 64-byte block of 16 elements is two k-steps of gemm_mma.cu, its highs and its lows. */
 #ifndef PAVE_KERNELS_GEMM_MMA_PAIRS_CUH
@@ -14,8 +15,9 @@
 
 namespace pave {
 
-/* A warp's place in the main loop. It holds all of its B of a k-tile, and of A the 16 rows that are multiplied, and the highs of
- * the next ones: their lows are loaded when these are done, and used last. A step is 16 rows of the warp's tile. */
+/* A warp's place in the main loop. It holds all of its B of a k-tile, and of A the 16 rows that are multiplied,
+ * and the highs of the next ones: their lows are loaded when these are done, and used last. A step is 16 rows of
+ * the warp's tile. */
 template <class T> struct pair_position : mma_stages<T> {
     static constexpr int BLOCKS = T::STEPS / 2;
     uint32_t a_high[2][BLOCKS][4], a_low[BLOCKS][4];

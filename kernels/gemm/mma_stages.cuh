@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A warp's way through the stages of gemm_mma.cu's main loop: which is read, which is free, and where its lanes read. What is
- * multiplied is the business of what derives from it. */
+ * A warp's way through the stages of gemm_mma.cu's main loop: which is read, which is free, and where its lanes
+ * read. What is multiplied is the business of what derives from it. */
 #ifndef PAVE_KERNELS_GEMM_MMA_STAGES_CUH
 #define PAVE_KERNELS_GEMM_MMA_STAGES_CUH
 

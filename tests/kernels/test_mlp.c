@@ -161,7 +161,8 @@ static void poison(const test_device *on) {
     drop(&s);
 }
 
-/* Hidden layers in the form that each row which multiplies float32 reads: by the epilogue, and by the sum of slices of k. */
+/* Hidden layers in the form that each row which multiplies float32 reads: by the epilogue, and by the sum of
+ * slices of k. */
 static void hidden(const test_device *on, const pave_kernel_info *row) {
     if (row->in_type != PAVE_F32 && row->path != PAVE_PATH_F16) return;
     for (int splits = 1; splits <= 2; splits++) {
