@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the enqueueing thread spends on one launch: Pave's linear on a problem of nothing, beside the driver's own
- * clEnqueueNDRangeKernel of a kernel with the same arguments, set once, on the same queue. Prints processor time of the
+ * clEnqueueNDRangeKernel of a kernel with the same arguments, set once, on the same queue. The queue is held until all launches
+ * are in it, so that what runs does not disturb. Prints processor time of the
  * thread in microseconds, the least of several medians, and the ratio.
  *
  *     PAVE_BACKEND=opencl build/tests/bench/enqueue */
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define LAUNCHES 200
+#define LAUNCHES 1000
 #define ROUNDS 40
-#define SIDE 16
+#define SIDE 1
 
 static const char bare_source[] =
     "typedef struct { long v[113]; } args_t;\n"
@@ -34,6 +35,7 @@ typedef struct bench {
     pave_queue *queue;
     pave_buffer *buffers[4];
     pave_linear_params params;
+    cl_context native;
     cl_command_queue commands;
     cl_kernel bare;
 } bench;
@@ -72,14 +74,13 @@ static void open_pave(bench *b) {
 
 static void open_bare(bench *b) {
     static const pave_abi_gemm args;
-    cl_context context;
     cl_device_id device;
     cl_int code;
-    must(pave_opencl_context_handle(b->context, &context));
+    must(pave_opencl_context_handle(b->context, &b->native));
     must(pave_opencl_queue_handle(b->queue, &b->commands));
     must_cl(clGetCommandQueueInfo(b->commands, CL_QUEUE_DEVICE, sizeof device, &device, NULL), "device");
     const char *text = bare_source;
-    cl_program program = clCreateProgramWithSource(context, 1, &text, NULL, &code);
+    cl_program program = clCreateProgramWithSource(b->native, 1, &text, NULL, &code);
     must_cl(code, "program");
     must_cl(clBuildProgram(program, 1, &device, "", NULL, NULL), "build");
     b->bare = clCreateKernel(program, "bare", &code);
@@ -113,10 +114,16 @@ static double microseconds(void) {
 }
 
 static double once(bench *b, void (*launch)(bench *)) {
+    cl_int code;
+    cl_event gate = clCreateUserEvent(b->native, &code);
+    must_cl(code, "gate");
+    must_cl(clEnqueueBarrierWithWaitList(b->commands, 1, &gate, NULL), "barrier");
     double begin = microseconds();
     for (int i = 0; i < LAUNCHES; i++) launch(b);
     double spent = microseconds() - begin;
+    must_cl(clSetUserEventStatus(gate, CL_COMPLETE), "opening the gate");
     must(pave_queue_finish(b->queue));
+    clReleaseEvent(gate);
     return spent / LAUNCHES;
 }
 
