@@ -338,7 +338,8 @@ PV_CALLED void pv_work(const pave_abi_gemm *args, __global const char *a, __glob
                        __global char *y, __global char *p, __global const char *g, __local float *c,
                        __local float *strips, __local float *panel, long first, long step, PV_TENSOR_ARGS) {
     for (long i = first; i < pv_tiles(args); i += step) {
-        const pv_job job = pv_take(args, a, b, y, p, g, i);
+        pv_job job;
+        pv_take(args, a, b, y, p, g, i, &job);
         if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))
             pv_by_dots(c, &job);
         else if (job.rows <= PV_STREAM && job.b_row == 1 && job.cols % PV_STREAM_COLS == 0)

@@ -31,9 +31,9 @@
     X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 192, 256, 256, 12, 32, 1, 0.60, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 192, 256, 256, 12, 32, 1, 0.55, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 192, 256, 256, 12, 32, 1, 0.55, gemm_cpu)             \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 192, 256, 256, 12, 32, 1, 0.75, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 192, 256, 256, 12, 32, 1, 0.70, gemm_cpu)               \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 192, 256, 256, 12, 32, 1, 0.70, gemm_cpu)             \
     X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
     X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
     X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
