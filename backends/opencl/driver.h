@@ -64,9 +64,6 @@ typedef struct cl_table {
 
 extern cl_table cl_driver;
 
-/* Of the largest launch struct. */
-#define CL_ARGUMENT_BYTES sizeof(pave_abi_gemm)
-
 typedef struct cl_native {
     cl_platform_id platform;
     cl_device_id device;
@@ -87,21 +84,11 @@ typedef struct cl_cache_key {
     uint64_t low, high;
 } cl_cache_key;
 
-/* What a kernel's arguments were set to last (launch.c). */
-typedef struct cl_arguments {
-    bool known;
-    uint64_t releases;
-    size_t bytes, count;
-    unsigned char args[CL_ARGUMENT_BYTES];
-    cl_mem mems[PAVE_GEMM_BUFFERS];
-} cl_arguments;
-
 /* A kernel's arguments are its own state, so setting and enqueueing are one step under its lock. */
 typedef struct cl_kernel_entry {
     cl_program program;
     cl_kernel kernel;
     pthread_mutex_t lock;
-    cl_arguments last;
     cl_cache_key key;
     bool unsaved; /* the binary goes to the cache when the kernel is let go */
 } cl_kernel_entry;
@@ -118,8 +105,12 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 /* Builds the row's kernel for the links in the mask, from the cache or from source. */
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
-/* Enqueues a loaded kernel (launch.c). */
-pave_status cl_launch(void *queue, void *kernel, const pave__launch *launch);
+/* Launches (launch.c), as src/backend.h says. */
+pave_status cl_launch(void *queue, void *const *kernels, const pave__launch *list, size_t count);
+pave_status cl_record(void *queue, void *const *kernels, const pave__launch *list, size_t count,
+                      void **recorded);
+pave_status cl_replay(void *queue, void *recorded);
+void cl_record_free(void *queue, void *recorded);
 
 /* The disk cache of program binaries. Reading gives NULL where there is none that can be trusted; writing never fails
  * aloud. */
