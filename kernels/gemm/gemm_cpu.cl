@@ -76,44 +76,39 @@ PV_DEFINE_MICRO(pv_micro_few, PV_FOUR)
 #undef PV_STEP
 #undef PV_KEEP
 
-/* Four rows, or columns, of four each to local memory the other way round, lines `ld` floats apart. */
-PV_INLINE void pv_turn(__local float *to, const int ld, float4 r0, float4 r1, float4 r2, float4 r3) {
-    float4 a = (float4)(r0.s0, r1.s0, r0.s1, r1.s1), b = (float4)(r2.s0, r3.s0, r2.s1, r3.s1);
-    float4 c = (float4)(r0.s2, r1.s2, r0.s3, r1.s3), d = (float4)(r2.s2, r3.s2, r2.s3, r3.s3);
-    vstore4((float4)(a.lo, b.lo), 0, to);
-    vstore4((float4)(a.hi, b.hi), 0, to + ld);
-    vstore4((float4)(c.lo, d.lo), 0, to + 2 * ld);
-    vstore4((float4)(c.hi, d.hi), 0, to + 3 * ld);
-}
-
 /* Up to the next whole chunk. */
 PV_INLINE int pv_padded(int count) {
     return (count + PV_CHUNK - 1) / PV_CHUNK * PV_CHUNK;
 }
 
-/* Eight rows of eight k each to a panel the other way round. */
+/* Eight rows of eight k each to a panel the other way round. Vectors are put together from scalars, here and in walk.h: of
+ * halves, unoptimized, they leave a shuffle that Oclgrind does not know. */
 PV_INLINE void pv_turn8(__local float *to, float8 x0, float8 x1, float8 x2, float8 x3, float8 x4, float8 x5,
                         float8 x6, float8 x7) {
 #define PV_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
 #define PV_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
-#define PV_EVEN(a, b) (float8)(a.s01, b.s01, a.s45, b.s45)
-#define PV_ODD(a, b) (float8)(a.s23, b.s23, a.s67, b.s67)
+#define PV_EVEN(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
+#define PV_ODD(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
+#define PV_FIRST(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
+#define PV_LAST(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
     const float8 t0 = PV_LOW(x0, x1), t1 = PV_HIGH(x0, x1), t2 = PV_LOW(x2, x3), t3 = PV_HIGH(x2, x3);
     const float8 t4 = PV_LOW(x4, x5), t5 = PV_HIGH(x4, x5), t6 = PV_LOW(x6, x7), t7 = PV_HIGH(x6, x7);
     const float8 u0 = PV_EVEN(t0, t2), u1 = PV_ODD(t0, t2), u2 = PV_EVEN(t1, t3), u3 = PV_ODD(t1, t3);
     const float8 u4 = PV_EVEN(t4, t6), u5 = PV_ODD(t4, t6), u6 = PV_EVEN(t5, t7), u7 = PV_ODD(t5, t7);
-    vstore8((float8)(u0.lo, u4.lo), 0, to);
-    vstore8((float8)(u1.lo, u5.lo), 0, to + PV_NR);
-    vstore8((float8)(u2.lo, u6.lo), 0, to + 2 * PV_NR);
-    vstore8((float8)(u3.lo, u7.lo), 0, to + 3 * PV_NR);
-    vstore8((float8)(u0.hi, u4.hi), 0, to + 4 * PV_NR);
-    vstore8((float8)(u1.hi, u5.hi), 0, to + 5 * PV_NR);
-    vstore8((float8)(u2.hi, u6.hi), 0, to + 6 * PV_NR);
-    vstore8((float8)(u3.hi, u7.hi), 0, to + 7 * PV_NR);
+    vstore8(PV_FIRST(u0, u4), 0, to);
+    vstore8(PV_FIRST(u1, u5), 0, to + PV_NR);
+    vstore8(PV_FIRST(u2, u6), 0, to + 2 * PV_NR);
+    vstore8(PV_FIRST(u3, u7), 0, to + 3 * PV_NR);
+    vstore8(PV_LAST(u0, u4), 0, to + 4 * PV_NR);
+    vstore8(PV_LAST(u1, u5), 0, to + 5 * PV_NR);
+    vstore8(PV_LAST(u2, u6), 0, to + 6 * PV_NR);
+    vstore8(PV_LAST(u3, u7), 0, to + 7 * PV_NR);
 #undef PV_LOW
 #undef PV_HIGH
 #undef PV_EVEN
 #undef PV_ODD
+#undef PV_FIRST
+#undef PV_LAST
 }
 
 /* A panel of `cols` columns of B from `b` on, `count` of k, where k is contiguous: eight columns (past the last that one
@@ -177,7 +172,7 @@ PV_CALLED void pv_turn_a(__local float *strip, __global const char *a, long row,
         PV_ROLLED
         for (; row == 1 && r + 4 <= min(rows, PV_MR) && k + 4 <= count; r += 4) {
             const long from = r + k * col;
-            pv_turn(strip + PV_STRIP(r, k), PV_CHUNK, pv_load4(a, PAVE_A_TYPE, from),
+            pv_turn_quad(strip + PV_STRIP(r, k), PV_CHUNK, pv_load4(a, PAVE_A_TYPE, from),
                     pv_load4(a, PAVE_A_TYPE, from + col), pv_load4(a, PAVE_A_TYPE, from + 2 * col),
                     pv_load4(a, PAVE_A_TYPE, from + 3 * col));
         }
