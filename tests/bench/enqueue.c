@@ -88,7 +88,9 @@ static void open_bare(bench *b) {
     must_cl(clSetKernelArg(b->bare, 0, sizeof args, &args), "struct");
     for (int i = 0; i < PAVE_GEMM_BUFFERS; i++) {
         cl_mem mem = NULL;
-        if (i < 3) must(pave_opencl_buffer_mem(b->buffers[i], &mem));
+        /* a, b and y; the first link's tensor, which is the bias. */
+        int buffer = i < 3 ? i : i == 5 ? 3 : -1;
+        if (buffer >= 0) must(pave_opencl_buffer_mem(b->buffers[buffer], &mem));
         must_cl(clSetKernelArg(b->bare, (cl_uint)(1 + i), sizeof mem, &mem), "buffer");
     }
 }
