@@ -33,9 +33,9 @@
 #define STATE_BYTES 8
 /* That a launch bound of so many blocks leaves a thread: 65,536 a unit, given out by eights. */
 #define REGISTERS_OF(THREADS, BLOCKS) (65536 / ((THREADS) * (BLOCKS)) / 8 * 8)
-/* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles with
+/* Local memory by source: gemm_cpu holds the tile, its strips of A and a panel of B; gemm_tile both operands' tiles with
  * padded rows, and a state for each item's columns. */
-#define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
+#define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BM) + (WN))) * FLOAT_BYTES)
 #define LOCAL_gemm_tile(BM, BN, BK, WM, WN) \
     ((BK) * ((BM) + (BN) + 8) * FLOAT_BYTES + (BM) * ((BN) / (WN)) * STATE_BYTES)
 

@@ -7,9 +7,11 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 
+#include "kernels/abi.h"
 #include "src/backend.h"
 #include <CL/cl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define CL_FUNCTIONS(X)             \
@@ -73,13 +75,22 @@ typedef struct cl_ctx {
     pave_device_info info;
     pthread_mutex_t lock; /* guards the account of memory */
     uint64_t memory_used;
+    atomic_uint_least64_t
+        releases; /* of memory objects: the next one made may have the handle of one that is gone */
 } cl_ctx;
+
+/* The cache's key of a binary: the hash of all that decides it. */
+typedef struct cl_cache_key {
+    uint64_t low, high;
+} cl_cache_key;
 
 /* A kernel's arguments are its own state, so setting and enqueueing are one step under its lock. */
 typedef struct cl_kernel_entry {
     cl_program program;
     cl_kernel kernel;
     pthread_mutex_t lock;
+    cl_cache_key key;
+    bool unsaved; /* the binary goes to the cache when the kernel is let go */
 } cl_kernel_entry;
 
 /* Loads the ICD loader `library`; false with the reason in `why`. */
@@ -94,12 +105,16 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 /* Builds the row's kernel for the links in the mask, from the cache or from source. */
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
+/* Launches (launch.c), as src/backend.h says. */
+pave_status cl_launch(void *queue, void *const *kernels, const pave__launch *list, size_t count);
+pave_status cl_record(void *queue, void *const *kernels, const pave__launch *list, size_t count,
+                      void **recorded);
+pave_status cl_replay(void *queue, void *recorded);
+void cl_record_free(void *queue, void *recorded);
 
-/* The disk cache of program binaries. A key is the hash of all that decides a binary. Reading gives NULL
- * where there is none that can be trusted; writing never fails aloud. */
-typedef struct cl_cache_key {
-    uint64_t low, high;
-} cl_cache_key;
+/* The disk cache of program binaries. Reading gives NULL where there is none that can be trusted; writing never fails
+ * aloud. */
+bool cl_cache_wanted(void);
 void *cl_cache_read(cl_cache_key key, size_t *bytes);
 void cl_cache_write(cl_cache_key key, const void *data, size_t bytes);
 

@@ -80,7 +80,8 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     __local float2 states[PAVE_BM * PV_COLS];
     const int item = (int)get_local_id(0), across = item % PV_COLS, down = item / PV_COLS;
     for (long i = PV_GROUP; i < pv_tiles(&args); i += PV_GROUPS) {
-        const pv_job job = pv_take(&args, a, b, y, p, g, i);
+        pv_job job;
+        pv_take(&args, a, b, y, p, g, i, &job);
         float4 sum[4];
         pv_sums(sum, tile_a, tile_b, &job, down, across);
         const int col = across * 4, count = clamp(job.cols - col, 0, 4);

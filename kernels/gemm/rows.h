@@ -11,7 +11,8 @@
  *   in: as SIMT. Few rows, k contiguous: four columns a warp.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
- *   group, register tile wm × wn. Any alignment. */
+ *   group, register tile wm × wn. Any alignment. The CPUs' tile fills half a core's second-level cache, which PoCL calls local
+ *   memory, of 1 MB; the small one is for those of 256 KB and for products of fewer tiles than there are cores. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
@@ -41,9 +42,10 @@
     X(pave_gemm_dot_8x16_bf16, BF16, 8, 16, 512, 128, 0.30)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                         \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)   \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)   \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu) \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 256, 256, 12, 32, 1, 0.75, gemm_cpu)   \
+    X(pave_gemm_cpu_96x128_f32, CPU, F32, 96, 128, 256, 12, 32, 1, 0.65, gemm_cpu)   \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 256, 256, 12, 32, 1, 0.70, gemm_cpu)   \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 256, 256, 12, 32, 1, 0.70, gemm_cpu) \
     X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile) \
     X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile) \
     X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)

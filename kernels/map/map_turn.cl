@@ -35,11 +35,15 @@ PV_INLINE void pv_bring_whole(__local float *tile, __global const char *x, int t
 }
 #endif
 
+/* Zeros behind the last column, up to a whole vector: chains run on all lanes. */
 PV_INLINE void pv_bring_some(__local float *tile, __global const char *x, int type, long from,
                              const pave_abi_view *view, int rows, int cols) {
-    for (int i = (int)get_local_id(0); i < PAVE_BM * cols; i += PAVE_THREADS) {
+    const int end = (cols + PV_W - 1) / PV_W * PV_W;
+    for (int i = (int)get_local_id(0); i < PAVE_BM * end; i += PAVE_THREADS) {
         int r = i % PAVE_BM, c = i / PAVE_BM;
-        if (r < rows) tile[r * PV_ROW + c * PV_COL] = pv_load1(x, type, from + r * view->row + c * view->col);
+        if (r >= rows) continue;
+        tile[r * PV_ROW + c * PV_COL] =
+            c < cols ? pv_load1(x, type, from + r * view->row + c * view->col) : 0.0f;
     }
 }
 

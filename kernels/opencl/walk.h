@@ -25,7 +25,9 @@
 /* For functions that take local memory. Left to itself a compiler may keep one as a call and, where every
  * caller passes the same array, name the array in it; PoCL 3.1 gives a kernel's arrays their memory in the
  * kernel alone. */
+#ifndef PV_INLINE /* a checker that builds without optimization wants it plain */
 #define PV_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* For a kernel's large parts, where it has many: inlined, each would be optimised once more for every loop that it ends up in,
  * which takes a CPU's compiler most of a build (PoCL 3.1: 1.9 s where calls take 0.6). What is local goes in as a pointer
@@ -47,8 +49,8 @@ static inline void pv_put(__global char *y, int type, long first, long lane, int
 
 /* Four vectors become the columns of four rows, `ld` apart. */
 PV_INLINE void pv_turn_quad(__local float *to, int ld, float4 c0, float4 c1, float4 c2, float4 c3) {
-    float4 a = (float4)(c0.lo, c2.lo), b = (float4)(c1.lo, c3.lo), c = (float4)(c0.hi, c2.hi),
-           d = (float4)(c1.hi, c3.hi);
+    float4 a = (float4)(c0.s0, c0.s1, c2.s0, c2.s1), b = (float4)(c1.s0, c1.s1, c3.s0, c3.s1);
+    float4 c = (float4)(c0.s2, c0.s3, c2.s2, c2.s3), d = (float4)(c1.s2, c1.s3, c3.s2, c3.s3);
     vstore4((float4)(a.s0, b.s0, a.s2, b.s2), 0, to);
     vstore4((float4)(a.s1, b.s1, a.s3, b.s3), 0, to + ld);
     vstore4((float4)(c.s0, d.s0, c.s2, d.s2), 0, to + 2 * ld);

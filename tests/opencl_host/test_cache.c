@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,19 +180,12 @@ static void switched_off(void **state) {
     assert_int_equal(clear(), 1);
 }
 
-/* The warning is given once a process: in a child, and before any test that earns it here. A folder below a
- * file cannot be made by any user. */
-static void no_folder_to_write(void **state) {
-    (void)state;
-    char path[256];
-    FILE *f = fopen(file, "w");
-    assert_non_null(f);
-    fclose(f);
-    snprintf(path, sizeof path, "%s/below", file);
+/* In a child, since the warning is given once a process, and before any test that earns it here; its exit status says how often, or 100 for a hit. */
+static int warnings_of_writing(void (*before)(void)) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        setenv("PAVE_CACHE_DIR", path, 1);
+        before();
         size_t bytes;
         warnings = 0;
         cl_cache_write(key, payload, PAYLOAD_BYTES);
@@ -201,7 +195,55 @@ static void no_folder_to_write(void **state) {
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 1);
+    return WEXITSTATUS(status);
+}
+
+static char below[256];
+
+static void use_below(void) {
+    setenv("PAVE_CACHE_DIR", below, 1);
+}
+
+/* A folder below a file cannot be made by any user. */
+static void no_folder_to_write(void **state) {
+    (void)state;
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fclose(f);
+    snprintf(below, sizeof below, "%s/below", file);
+    assert_int_equal(warnings_of_writing(use_below), 1);
+}
+
+/* As a disk that is full in the middle of the payload. */
+static void limit_files(void) {
+    const struct rlimit limit = {HEADER_BYTES + PAYLOAD_BYTES / 2, HEADER_BYTES + PAYLOAD_BYTES / 2};
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit)) _exit(101);
+}
+
+static void full_disk(void **state) {
+    (void)state;
+    assert_int_equal(warnings_of_writing(limit_files), 1);
+    expect_miss();
+    assert_int_equal(clear(), 0); /* no temporary file stays behind */
+}
+
+/* Permissions do not bind root. */
+static void be_nobody(void) {
+    if (geteuid() == 0 && seteuid(65534)) _exit(101);
+}
+
+static void folder_to_read_only(void **state) {
+    (void)state;
+    assert_int_equal(chmod(folder, 0555), 0);
+    assert_int_equal(warnings_of_writing(be_nobody), 1);
+    assert_int_equal(chmod(folder, 0755), 0);
+    cl_cache_write(key, payload, PAYLOAD_BYTES);
+    assert_int_equal(chmod(file, 0644), 0);
+    assert_int_equal(chmod(folder, 0555), 0);
+    assert_int_equal(warnings_of_writing(be_nobody), 100); /* what is there is read */
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(clear(), 1);
 }
 
 /* Writers of one key at once, and a reader that sees all of a file or none. */
@@ -277,6 +319,8 @@ static void loader_of_another_kind(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {CACHE(no_folder_to_write),
+                                       CACHE(full_disk),
+                                       CACHE(folder_to_read_only),
                                        CACHE(write_then_read),
                                        CACHE(one_bit_flipped),
                                        CACHE(wrong_length),

@@ -305,11 +305,18 @@ static void test_local_memory(void **state) {
     case_problem(&c, &problem);
     assert_int_equal(plan_problem(&d, PAVE__OPENCL), PAVE_OK);
     assert_int_equal(plan.steps[0].shared_bytes, 0);
+    assert_string_equal(plan.steps[0].row->name, "pave_gemm_cpu_12x32_f32");
     d.shared_bytes_per_block = 256 << 10;
+    assert_int_equal(plan_problem(&d, PAVE__OPENCL), PAVE_OK);
+    assert_string_equal(plan.steps[0].row->name, "pave_gemm_cpu_96x128_f32");
+    d.shared_bytes_per_block = 128 << 10;
     assert_int_equal(plan_problem(&d, PAVE__OPENCL), PAVE_E_UNSUPPORTED);
     const pave__refusal *r = refusal_of("pave_gemm_cpu_12x32_f32");
     assert_int_equal(r->why, PAVE__WHY_SHARED);
-    assert_true(r->need == (264 * 128 + 512 * (128 + 12)) * 4.0);
+    assert_true(r->need == (264 * 256 + 256 * (264 + 32)) * 4.0);
+    r = refusal_of("pave_gemm_cpu_96x128_f32");
+    assert_int_equal(r->why, PAVE__WHY_SHARED);
+    assert_true(r->need == (96 * 128 + 256 * (96 + 32)) * 4.0);
 }
 
 static void test_empty(void **state) {
