@@ -28,18 +28,16 @@
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
-#define STATE_BYTES 8
-/* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles with
- * padded rows, and a state for each item's columns. */
+/* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles twice, and
+ * the tile's number. */
 #define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
-#define LOCAL_gemm_tile(BM, BN, BK, WM, WN) \
-    ((BK) * ((BM) + (BN) + 8) * FLOAT_BYTES + (BM) * ((BN) / (WN)) * STATE_BYTES)
+#define LOCAL_gemm_tile(BM, BN, BK, WM, WN) (2 * (BK) * ((BM) + (BN)) * FLOAT_BYTES + 8)
 
 /* clang-format off */
-#define MMA(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
+#define ON_MATRIX_UNITS(NAME, BACKEND, SOURCE, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
-     .backend = PAVE__CUDA,                                                               \
+     .backend = PAVE__##BACKEND,                                                          \
      .kind = PAVE_DEVICE_GPU,                                                             \
      .path = PATH_##IN,                                                                   \
      .precision = KEEPS_##IN,                                                             \
@@ -53,7 +51,10 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
-     .efficiency = (EFFICIENCY)},
+     .efficiency = (EFFICIENCY),                                                          \
+     .source = (SOURCE)},
+#define MMA(NAME, ...) ON_MATRIX_UNITS(NAME, CUDA, NULL, __VA_ARGS__)
+#define PTX(NAME, ...) ON_MATRIX_UNITS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
 #define SIMT(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -70,7 +71,7 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .efficiency = (EFFICIENCY)},
-#define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, EFFICIENCY, SOURCE)               \
+#define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__OPENCL,                                                             \
@@ -83,6 +84,7 @@
      .align = 1,                                                                          \
      .layout = PAVE__LAYOUT_ANY,                                                          \
      .slice = (BN),                                                                       \
+     .registers = (REGISTERS),                                                            \
      .shared_bytes = LOCAL_##SOURCE(BM, BN, BK, WM, WN),                                  \
      .efficiency = (EFFICIENCY),                                                          \
      .source = TEXT(SOURCE)},
@@ -105,12 +107,15 @@
     ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                           \
-    {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
+#define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, SOURCE)                            \
+    {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__##BACKEND, .kind = (KIND), \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
-     .registers = 72, .efficiency = 0.8},
+     .registers = 72, .efficiency = 0.8, .source = (SOURCE)},
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS) SCALES(NAME, CUDA, KIND_GPU, TO, COLS, THREADS, NULL)
+#define MAP_SCALE_CL(NAME, KIND, TO, COLS, THREADS, SOURCE) \
+    SCALES(NAME, OPENCL, KIND_##KIND, TO, COLS, THREADS, TEXT(SOURCE))
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
@@ -141,6 +146,7 @@
 static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
+    PAVE_GEMM_PTX_ROWS(PTX)
     PAVE_GEMM_CL_ROWS(CL)
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)
@@ -152,6 +158,7 @@ static const pave__row rows[] = {
     PAVE_MAP_SCALE_CUDA_ROWS(MAP_SCALE_CUDA)
     PAVE_MAP_SUM_CUDA_ROWS(MAP_SUM_CUDA)
     PAVE_MAP_CL_ROWS(MAP_CL)
+    PAVE_MAP_SCALE_CL_ROWS(MAP_SCALE_CL)
     PAVE_MAP_SUM_CL_ROWS(MAP_SUM_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)

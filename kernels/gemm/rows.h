@@ -7,9 +7,10 @@
  *   for a float32, three products for one, so a third of the path's peak at most.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
  *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
- * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
+ * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
- *   group, register tile wm × wn. Any alignment. */
+ *   group, register tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
+ * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
@@ -30,12 +31,24 @@
     X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 87, 0.40)    \
     X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
 
+#define PAVE_GEMM_PTX_ROWS(X)                                                                \
+    X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.92)   \
+    X(pave_gemm_ptx_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.85)     \
+    X(pave_gemm_ptx_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 128, 0.65)          \
+    X(pave_gemm_ptx_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)       \
+    X(pave_gemm_ptx_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)           \
+    X(pave_gemm_ptx_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)   \
+    X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
+
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)               \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)             \
-    X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
-    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
-    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0, 0.60, gemm_cpu)           \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0, 0.55, gemm_cpu)           \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0, 0.55, gemm_cpu)         \
+    X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
+    X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
+    X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)   \
+    X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)       \
+    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)       \
+    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)
 
 #endif

@@ -4,6 +4,7 @@
  * its columns'.
  *
  * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads)   a row a block, to F16S or F16X2; up to cols are read once
+ * PAVE_MAP_SCALE_CL_ROWS(X): X(name, kind, to, cols, threads, source)
  * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
  *                              columns of a row at a time, each the sum of slots
  * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time
@@ -18,6 +19,8 @@
 #define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
     X(pave_map_scale_any, F16S, 4096, 128)     \
     X(pave_map_pair_any, F16X2, 4096, 128)
+
+#define PAVE_MAP_SCALE_CL_ROWS(X) X(pave_map_scale_item_any, GPU, F16S, 4096, 128, map_scale)
 
 #define PAVE_MAP_SUM_CUDA_ROWS(X) X(pave_map_sum_any, 1024, 256)
 
