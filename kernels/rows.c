@@ -134,10 +134,12 @@
      .a_type = (TYPE), .b_type = (TYPE),                                                   \
      .bm = (BM), .bn = (BN), .bk = 1, .wm = (BM), .wn = (BN), .stages = 1, .threads = 1,   \
      .align = 1, .slice = (SLICE), .sums = (SUMS), .efficiency = 1.0},
-#define PEAK_CUDA(NAME, PATH, THREADS, FLOPS)                                              \
-    {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__CUDA,                      \
+#define NVIDIA_PEAK(NAME, BACKEND, PATH, THREADS, FLOPS, SOURCE)                           \
+    {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__##BACKEND,                 \
      .kind = PAVE_DEVICE_GPU, .path = PAVE_PATH_##PATH, .threads = (THREADS), .align = 1,  \
-     .min_capability = 80, .peak_flops = (FLOPS)},
+     .min_capability = 80, .peak_flops = (FLOPS), .source = (SOURCE)},
+#define PEAK_CUDA(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, CUDA, PATH, THREADS, FLOPS, NULL)
+#define PEAK_PTX(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, OPENCL, PATH, THREADS, FLOPS, "peak_mma")
 #define PEAK_CL(NAME, KIND, THREADS, FLOPS, SOURCE)                                        \
     {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__OPENCL,                    \
      .kind = KIND_##KIND, .path = PAVE_PATH_FMA, .threads = (THREADS), .align = 1,         \
@@ -162,6 +164,7 @@ static const pave__row rows[] = {
     PAVE_MAP_SUM_CL_ROWS(MAP_SUM_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
+    PAVE_PEAK_PTX_ROWS(PEAK_PTX)
     HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64, 0)
     HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64, 0)
     HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64, 0)

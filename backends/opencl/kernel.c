@@ -93,9 +93,9 @@ static void options_of(const cl_ctx *c, const pave__row *row, uint32_t link_mask
         text, capacity,
         "-cl-std=CL1.2 -DPAVE_KERNEL=%s -DPAVE_BM=%d -DPAVE_BN=%d -DPAVE_BK=%d -DPAVE_WM=%d -DPAVE_WN=%d "
         "-DPAVE_THREADS=%d -DPAVE_SLICE=%d -DPAVE_A_TYPE=%d -DPAVE_B_TYPE=%d -DPAVE_LINK_MASK=0x%" PRIx32
-        " -DPAVE_VECTOR_WIDTH=%d -DPAVE_STAGES=%d",
+        " -DPAVE_VECTOR_WIDTH=%d -DPAVE_STAGES=%d -DPAVE_PATH=%d",
         row->name, row->bm, row->bn, row->bk, row->wm, row->wn, row->threads, row->slice, row->a_type,
-        row->b_type, link_mask, vector_width(&c->info), row->stages);
+        row->b_type, link_mask, vector_width(&c->info), row->stages, row->path);
     /* NVIDIA's compiler can be told; others would refuse the option. */
     size_t used = strlen(text);
     if (c->info.compute_capability > 0 && row->registers > 0)
