@@ -28,9 +28,9 @@
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
-/* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles twice, and
- * the tile's number. */
-#define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
+/* Local memory by source: gemm_cpu holds the tile, its strips of A and a panel of B; gemm_tile both operands' tiles twice,
+ * and the tile's number. */
+#define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BM) + (WN))) * FLOAT_BYTES)
 #define LOCAL_gemm_tile(BM, BN, BK, WM, WN) (2 * (BK) * ((BM) + (BN)) * FLOAT_BYTES + 8)
 
 /* clang-format off */

@@ -54,6 +54,11 @@ static bool folder(char *path, size_t capacity) {
     return n > 0 && (size_t)n < capacity;
 }
 
+bool cl_cache_wanted(void) {
+    char dir[FOLDER_BYTES];
+    return folder(dir, sizeof dir);
+}
+
 /* Makes the folder and those above it; false with errno set. */
 static bool make_folder(const char *dir) {
     char path[FOLDER_BYTES];

@@ -7,9 +7,11 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 
+#include "kernels/abi.h"
 #include "src/backend.h"
 #include <CL/cl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define CL_FUNCTIONS(X)             \
@@ -62,6 +64,9 @@ typedef struct cl_table {
 
 extern cl_table cl_driver;
 
+/* Of the largest launch struct. */
+#define CL_ARGUMENT_BYTES sizeof(pave_abi_gemm)
+
 typedef struct cl_native {
     cl_platform_id platform;
     cl_device_id device;
@@ -73,13 +78,32 @@ typedef struct cl_ctx {
     pave_device_info info;
     pthread_mutex_t lock; /* guards the account of memory */
     uint64_t memory_used;
+    atomic_uint_least64_t
+        releases; /* of memory objects: the next one made may have the handle of one that is gone */
 } cl_ctx;
+
+/* The cache's key of a binary: the hash of all that decides it. */
+typedef struct cl_cache_key {
+    uint64_t low, high;
+} cl_cache_key;
+
+/* What a kernel's arguments were set to last (launch.c). */
+typedef struct cl_arguments {
+    bool known;
+    uint64_t releases;
+    size_t bytes, count;
+    unsigned char args[CL_ARGUMENT_BYTES];
+    cl_mem mems[PAVE_GEMM_BUFFERS];
+} cl_arguments;
 
 /* A kernel's arguments are its own state, so setting and enqueueing are one step under its lock. */
 typedef struct cl_kernel_entry {
     cl_program program;
     cl_kernel kernel;
     pthread_mutex_t lock;
+    cl_arguments last;
+    cl_cache_key key;
+    bool unsaved; /* the binary goes to the cache when the kernel is let go */
 } cl_kernel_entry;
 
 /* Loads the ICD loader `library`; false with the reason in `why`. */
@@ -94,12 +118,12 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 /* Builds the row's kernel for the links in the mask, from the cache or from source. */
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
+/* Enqueues a loaded kernel (launch.c). */
+pave_status cl_launch(void *queue, void *kernel, const pave__launch *launch);
 
-/* The disk cache of program binaries. A key is the hash of all that decides a binary. Reading gives NULL
- * where there is none that can be trusted; writing never fails aloud. */
-typedef struct cl_cache_key {
-    uint64_t low, high;
-} cl_cache_key;
+/* The disk cache of program binaries. Reading gives NULL where there is none that can be trusted; writing never fails
+ * aloud. */
+bool cl_cache_wanted(void);
 void *cl_cache_read(cl_cache_key key, size_t *bytes);
 void cl_cache_write(cl_cache_key key, const void *data, size_t bytes);
 

@@ -137,8 +137,11 @@ static cl_program from_cache(const cl_ctx *c, cl_cache_key key, const char *opti
     return NULL;
 }
 
+/* Asked for a binary, PoCL generates code once more, for any work-group size, which takes as long as what the first launch
+ * needs: where nothing wants the binary it is not asked for. */
 static void to_cache(cl_program program, cl_cache_key key) {
     size_t bytes = 0;
+    if (!cl_cache_wanted()) return;
     if (cl_driver.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) || !bytes)
         return;
     unsigned char *binary = malloc(bytes);
@@ -176,18 +179,21 @@ static pave_status from_source(const cl_ctx *c, const pave__row *row, const char
     return PAVE_OK;
 }
 
-static pave_status load_program(const cl_ctx *c, const pave__row *row, uint32_t link_mask, cl_program *out) {
+/* A GPU's binary is there once it is built. A CPU's is not, so it is saved when the kernel is let go: the first result does not
+ * wait for it. */
+static pave_status load_program(const cl_ctx *c, const pave__row *row, uint32_t link_mask,
+                                cl_kernel_entry *entry) {
     char options[1024];
     char *text = expanded(row->source);
     if (!text) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no source for kernel %s", row->name);
     options_of(c, row, link_mask, options, sizeof options);
-    cl_cache_key key;
-    bool keyed = key_of(c, text, options, &key);
+    bool keyed = key_of(c, text, options, &entry->key);
     pave_status status = PAVE_OK;
-    *out = keyed ? from_cache(c, key, options) : NULL;
-    if (!*out) {
-        status = from_source(c, row, text, options, out);
-        if (!status && keyed) to_cache(*out, key);
+    entry->program = keyed ? from_cache(c, entry->key, options) : NULL;
+    if (!entry->program) {
+        status = from_source(c, row, text, options, &entry->program);
+        entry->unsaved = !status && keyed && c->info.kind == PAVE_DEVICE_CPU;
+        if (!status && keyed && !entry->unsaved) to_cache(entry->program, entry->key);
     }
     free(text);
     return status;
@@ -197,7 +203,7 @@ pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_ma
     cl_ctx *c = context;
     cl_kernel_entry *entry = calloc(1, sizeof *entry);
     if (!entry) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for kernel %s", row->name);
-    pave_status status = load_program(c, row, link_mask, &entry->program);
+    pave_status status = load_program(c, row, link_mask, entry);
     if (!status) {
         cl_int code;
         entry->kernel = cl_driver.clCreateKernel(entry->program, row->name, &code);
@@ -216,6 +222,7 @@ pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_ma
 void cl_kernel_unload(void *context, void *kernel) {
     (void)context;
     cl_kernel_entry *entry = kernel;
+    if (entry->unsaved) to_cache(entry->program, entry->key);
     cl_driver.clReleaseKernel(entry->kernel);
     cl_driver.clReleaseProgram(entry->program);
     pthread_mutex_destroy(&entry->lock);

@@ -3,7 +3,6 @@
  */
 #include "backends/opencl/objects.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +80,7 @@ static pave_status context_open(void *native, const pave_device_info *info, void
         return cl_check(code, "making a context");
     }
     pthread_mutex_init(&c->lock, NULL);
+    atomic_init(&c->releases, 0);
     *out = c;
     return PAVE_OK;
 }
@@ -136,6 +136,7 @@ static void memory_free(void *context, void *memory) {
     pthread_mutex_lock(&c->lock);
     c->memory_used -= m->bytes;
     pthread_mutex_unlock(&c->lock);
+    atomic_fetch_add(&c->releases, 1);
     free(m);
 }
 
@@ -278,34 +279,6 @@ static pave_status unmap_memory(void *queue, void *memory, void *pointer) {
     return cl_check(code, "unmapping a buffer");
 }
 
-static cl_int set_arguments(cl_kernel kernel, const pave__launch *l) {
-    cl_int code = cl_driver.clSetKernelArg(kernel, 0, l->args_bytes, l->args);
-    for (size_t i = 0; code == CL_SUCCESS && i < l->buffer_count; i++) {
-        cl_mem mem = l->buffers[i] ? mem_of(l->buffers[i]) : NULL;
-        code = cl_driver.clSetKernelArg(kernel, (cl_uint)(1 + i), sizeof mem, &mem);
-    }
-    return code;
-}
-
-static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
-    cl_queue *q = queue;
-    cl_kernel_entry *entry = kernel;
-    assert(l->grid[0] && l->grid[1] && l->grid[2]);
-    size_t global[3], local[3];
-    for (int i = 0; i < 3; i++) {
-        local[i] = l->block[i];
-        global[i] = (size_t)l->grid[i] * l->block[i];
-    }
-    cl_event event = NULL;
-    pthread_mutex_lock(&entry->lock);
-    cl_int code = set_arguments(entry->kernel, l);
-    if (code == CL_SUCCESS)
-        code = cl_driver.clEnqueueNDRangeKernel(q->queue, entry->kernel, 3, NULL, global, local, 0, NULL,
-                                                cl_wanted(q, &event));
-    pthread_mutex_unlock(&entry->lock);
-    return cl_enqueued(q, code, event, l->row->name);
-}
-
 extern const pave__backend cl_backend;
 
 const pave__backend cl_backend = {
@@ -328,7 +301,7 @@ const pave__backend cl_backend = {
     .unmap = unmap_memory,
     .kernel_load = cl_kernel_load,
     .kernel_unload = cl_kernel_unload,
-    .launch = launch,
+    .launch = cl_launch,
     .event_begin = cl_event_begin,
     .event_end = cl_event_end,
     .queue_wait = cl_queue_wait,

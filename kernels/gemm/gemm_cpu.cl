@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each
- * PAVE_BK of k it brings its columns' share of B into panels [k][two vectors] in local memory, which is
- * plain cached memory on a CPU; then PAVE_WM rows of A at a time are copied beside it (converted to float,
- * free of strides that alias) and meet every panel in registers. Sums leave the registers every PV_FOLD of k,
- * which shortens the chains of rounding. Few rows do not pay for a transposition: where k is contiguous they
- * are dot products along it. Any strides, any alignment of whole elements; vectors run along whichever side of an
- * operand is contiguous. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BN + PAVE_WM) floats.
+ * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each PAVE_BK of k its
+ * rows of A are copied to strips of a register tile's rows, 16 of k of each row behind one another, so that a strip is read
+ * as one stream; then its columns' share of B comes, two vectors of columns at a time, into a panel [k][two vectors] that
+ * meets all strips while it is in the first-level cache. Both are float32 in local memory, which is plain cached memory on a
+ * CPU, and zero up to the next multiple of 16 of k. Sums leave the registers after each PAVE_BK, which shortens the chains of
+ * rounding. Few rows do not pay for a transposition: where k is contiguous they are dot products along it. Any strides, any
+ * alignment of whole elements; vectors run along whichever side of an operand is contiguous. Local memory: PAVE_BM * PAVE_BN +
+ * PAVE_BK * (PAVE_BM + 32) floats.
  */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
@@ -13,7 +14,8 @@
 #include "vector_reduce.h"
 #include "tiles.h"
 
-/* Registers: 12 × 2 vectors of 32 where vectors are 16 wide (AVX-512), else 6 × 2 of 16. */
+/* Registers: 12 × 2 vectors of 32 where vectors are 16 wide (AVX-512), else 6 × 2 of 16. What is left of a tile's rows is
+ * multiplied by 4 × 2 where that is enough. */
 #if PV_W == 16
 #define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define PV_MR 12
@@ -21,29 +23,29 @@
 #define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define PV_MR 6
 #endif
+#define PV_FOUR(X) X(0) X(1) X(2) X(3)
 #define PV_NR (2 * PV_W)
-#define PV_FOLD 256
+#define PV_CHUNK 16 /* of k: what a row of a strip has in one place */
 #define PV_FEW 24   /* rows up to which dot products win */
 #define PV_STREAM 4 /* rows up to which a B of contiguous columns is better read where it lies */
 #define PV_STREAM_COLS (8 * PV_W)
-#if PAVE_WM % PV_MR != 0 || PAVE_BM % PAVE_WM != 0 || PAVE_BN % PV_NR != 0
-#error gemm_cpu: the tile must be whole register tiles
+#define PV_STREAM_FOLD 256
+#if PAVE_BM % PV_MR != 0 || PAVE_BN % PV_NR != 0 || PAVE_BK % PV_CHUNK != 0
+#error gemm_cpu: the tile must be whole register tiles and chunks
 #endif
 
-/* C[0 … PV_MR)[0 … PV_NR) (row stride PAVE_BN) gains rows of x times a panel over `count` of k. */
-PV_CALLED void pv_micro(__local float *c, __local const float *x, __local const float *w, int count,
-                        int first) {
+/* C[0 … rows)[0 … PV_NR) (row stride PAVE_BN) gains a strip's first rows times a panel over `count` of k. */
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
-#define PV_FMA(i)                             \
-    {                                         \
-        const PV_VT v = PV_C(x[i * PAVE_BK]); \
-        l##i = fma(v, wl, l##i);              \
-        r##i = fma(v, wr, r##i);              \
+#define PV_FMA(i)                              \
+    {                                          \
+        const PV_VT v = PV_C(x[i * PV_CHUNK]); \
+        l##i = fma(v, wl, l##i);               \
+        r##i = fma(v, wr, r##i);               \
     }
-#define PV_STEP                                                      \
+#define PV_STEP(ROWS)                                                \
     {                                                                \
         const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W); \
-        PV_ROWS(PV_FMA)                                              \
+        ROWS(PV_FMA)                                                 \
         w += PV_NR;                                                  \
         x++;                                                         \
     }
@@ -53,22 +55,26 @@ PV_CALLED void pv_micro(__local float *c, __local const float *x, __local const 
         PV_VSTORE(first ? l##i : PV_VLOAD(0, to) + l##i, 0, to);               \
         PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W); \
     }
-    PV_ROWS(PV_ZERO)
-    PV_ROLLED
-    for (; count >= 4; count -= 4) {
-        PV_STEP
-        PV_STEP
-        PV_STEP
-        PV_STEP
+#define PV_DEFINE_MICRO(NAME, ROWS)                                                                  \
+    PV_CALLED void NAME(__local float *c, __local const float *x, __local const float *w, int count, \
+                        int first) {                                                                 \
+        ROWS(PV_ZERO)                                                                                \
+        PV_ROLLED                                                                                    \
+        for (; count > 0; count -= PV_CHUNK, x += (PV_MR - 1) * PV_CHUNK) PV_ROLLED                  \
+        for (int k = 0; k < PV_CHUNK; k += 4) {                                                      \
+            PV_STEP(ROWS)                                                                            \
+            PV_STEP(ROWS)                                                                            \
+            PV_STEP(ROWS)                                                                            \
+            PV_STEP(ROWS)                                                                            \
+        }                                                                                            \
+        ROWS(PV_KEEP)                                                                                \
     }
-    PV_ROLLED
-    for (; count > 0; count--) PV_STEP
-    PV_ROWS(PV_KEEP)
+PV_DEFINE_MICRO(pv_micro, PV_ROWS)
+PV_DEFINE_MICRO(pv_micro_few, PV_FOUR)
 #undef PV_ZERO
 #undef PV_FMA
 #undef PV_STEP
 #undef PV_KEEP
-}
 
 /* Four rows, or columns, of four each to local memory the other way round, lines `ld` floats apart. */
 PV_INLINE void pv_turn(__local float *to, const int ld, float4 r0, float4 r1, float4 r2, float4 r3) {
@@ -80,104 +86,134 @@ PV_INLINE void pv_turn(__local float *to, const int ld, float4 r0, float4 r1, fl
     vstore4((float4)(c.hi, d.hi), 0, to + 3 * ld);
 }
 
-/* Rows [0, 4) of B at `from` (past `last` that row again), k [k0, k1), into columns [0, 4) of a panel.
- * Sixteen k at a time by the caller: a cache line of each row is used up before the next is asked for. */
-PV_INLINE void pv_pack_quad(__local float *to, __global const char *from, long ldb, int last, int k0,
-                            int k1) {
-    long r1 = min(1, last) * ldb, r2 = min(2, last) * ldb, r3 = min(3, last) * ldb;
-    int k = k0;
-    PV_ROLLED
-    for (; k + 4 <= k1; k += 4)
-        pv_turn(to + k * PV_NR, PV_NR, pv_load4(from, PAVE_B_TYPE, k), pv_load4(from, PAVE_B_TYPE, r1 + k),
-                pv_load4(from, PAVE_B_TYPE, r2 + k), pv_load4(from, PAVE_B_TYPE, r3 + k));
-    PV_ROLLED
-    for (; k < k1; k++)
-        vstore4((float4)(pv_load1(from, PAVE_B_TYPE, k), pv_load1(from, PAVE_B_TYPE, r1 + k),
-                         pv_load1(from, PAVE_B_TYPE, r2 + k), pv_load1(from, PAVE_B_TYPE, r3 + k)),
-                0, to + k * PV_NR);
+/* Up to the next whole chunk. */
+PV_INLINE int pv_padded(int count) {
+    return (count + PV_CHUNK - 1) / PV_CHUNK * PV_CHUNK;
 }
 
-/* `count` of k of a tile's columns of B, from `b` on, where k is contiguous. */
-PV_CALLED void pv_pack_b(__local float *panels, __global const char *b, long ldb, int cols, int count) {
-    for (int n = 0; n < cols; n += PV_NR) {
-        for (int k = 0; k < count; k += 16)
-            for (int q = n; q < n + PV_NR; q += 4) {
-                int from = min(q, cols - 1);
-                pv_pack_quad(panels + n * PAVE_BK + (q - n), b + from * ldb * PV_WIDTH(PAVE_B_TYPE), ldb,
-                             cols - 1 - from, k, min(k + 16, count));
-            }
-    }
+/* Eight rows of eight k each to a panel the other way round. */
+PV_INLINE void pv_turn8(__local float *to, float8 x0, float8 x1, float8 x2, float8 x3, float8 x4, float8 x5,
+                        float8 x6, float8 x7) {
+#define PV_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
+#define PV_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
+#define PV_EVEN(a, b) (float8)(a.s01, b.s01, a.s45, b.s45)
+#define PV_ODD(a, b) (float8)(a.s23, b.s23, a.s67, b.s67)
+    const float8 t0 = PV_LOW(x0, x1), t1 = PV_HIGH(x0, x1), t2 = PV_LOW(x2, x3), t3 = PV_HIGH(x2, x3);
+    const float8 t4 = PV_LOW(x4, x5), t5 = PV_HIGH(x4, x5), t6 = PV_LOW(x6, x7), t7 = PV_HIGH(x6, x7);
+    const float8 u0 = PV_EVEN(t0, t2), u1 = PV_ODD(t0, t2), u2 = PV_EVEN(t1, t3), u3 = PV_ODD(t1, t3);
+    const float8 u4 = PV_EVEN(t4, t6), u5 = PV_ODD(t4, t6), u6 = PV_EVEN(t5, t7), u7 = PV_ODD(t5, t7);
+    vstore8((float8)(u0.lo, u4.lo), 0, to);
+    vstore8((float8)(u1.lo, u5.lo), 0, to + PV_NR);
+    vstore8((float8)(u2.lo, u6.lo), 0, to + 2 * PV_NR);
+    vstore8((float8)(u3.lo, u7.lo), 0, to + 3 * PV_NR);
+    vstore8((float8)(u0.hi, u4.hi), 0, to + 4 * PV_NR);
+    vstore8((float8)(u1.hi, u5.hi), 0, to + 5 * PV_NR);
+    vstore8((float8)(u2.hi, u6.hi), 0, to + 6 * PV_NR);
+    vstore8((float8)(u3.hi, u7.hi), 0, to + 7 * PV_NR);
+#undef PV_LOW
+#undef PV_HIGH
+#undef PV_EVEN
+#undef PV_ODD
 }
 
-/* The same where it is not: vectors of columns. */
-PV_CALLED void pv_copy_b(__local float *panels, __global const char *b, const pv_job *job, int count) {
-    int whole = job->b_row == 1 ? job->cols / PV_W * PV_W : 0;
-    int end = (job->cols + PV_NR - 1) / PV_NR * PV_NR;
-    for (int k = 0; k < count; k++, b += job->b_col * PV_WIDTH(PAVE_B_TYPE)) {
-        __local float *to = panels + k * PV_NR;
-        int n = 0;
-        PV_ROLLED
-        for (; n < whole; n += PV_W)
-            PV_VSTORE(pv_load(b, PAVE_B_TYPE, n), 0, to + n / PV_NR * (PV_NR * PAVE_BK) + n % PV_NR);
-        PV_ROLLED
-        for (; n < end; n++)
-            to[n / PV_NR * (PV_NR * PAVE_BK) + n % PV_NR] =
-                n < job->cols ? pv_load1(b, PAVE_B_TYPE, n * job->b_row) : 0.0f;
-    }
-}
-
-/* PAVE_WM rows of A, the last one again where there are fewer, where k is contiguous. */
-PV_CALLED void pv_pack_a(__local float *to, __global const char *a, long lda, int rows, int count) {
-    for (int r = 0; r < PAVE_WM; r++) {
-        long from = min(r, rows - 1) * lda;
+/* A panel of `cols` columns of B from `b` on, `count` of k, where k is contiguous: eight columns (past the last that one
+ * again) along all of k, so that few streams are open at a time. */
+PV_CALLED void pv_pack_b(__local float *panel, __global const char *b, long ldb, int cols, int count) {
+    for (int n = 0; n < PV_NR; n += 8) {
+        long at[8];
+        for (int i = 0; i < 8; i++) at[i] = min(n + i, cols - 1) * ldb;
         int k = 0;
-        for (; k + PV_W <= count; k += PV_W)
-            PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, to + r * PAVE_BK + k);
+#define PV_GET(i) pv_load8(b, PAVE_B_TYPE, at[i] + k)
         PV_ROLLED
-        for (; k < count; k++) to[r * PAVE_BK + k] = pv_load1(a, PAVE_A_TYPE, from + k);
+        for (; k + 8 <= count; k += 8)
+            pv_turn8(panel + k * PV_NR + n, PV_GET(0), PV_GET(1), PV_GET(2), PV_GET(3), PV_GET(4), PV_GET(5),
+                     PV_GET(6), PV_GET(7));
+#undef PV_GET
+        PV_ROLLED
+        for (; k < pv_padded(count); k++) PV_ROLLED
+        for (int i = 0; i < 8; i++)
+            panel[k * PV_NR + n + i] = k < count ? pv_load1(b, PAVE_B_TYPE, at[i] + k) : 0.0f;
+    }
+}
+
+/* The same where it is not: vectors of columns where those are. */
+PV_CALLED void pv_copy_b(__local float *panel, __global const char *b, long row, long col, int cols,
+                         int count) {
+    const int whole = row == 1 && cols >= PV_NR ? count : 0;
+    int k = 0;
+    PV_ROLLED
+    for (; k < whole; k++) {
+        PV_VSTORE(pv_load(b, PAVE_B_TYPE, k * col), 0, panel + k * PV_NR);
+        PV_VSTORE(pv_load(b, PAVE_B_TYPE, k * col + PV_W), 0, panel + k * PV_NR + PV_W);
+    }
+    PV_ROLLED
+    for (; k < pv_padded(count); k++) PV_ROLLED
+    for (int n = 0; n < PV_NR; n++)
+        panel[k * PV_NR + n] = n < cols && k < count ? pv_load1(b, PAVE_B_TYPE, k * col + n * row) : 0.0f;
+}
+
+/* Where row r and k of a strip's chunks are. */
+#define PV_STRIP(r, k) ((k) / PV_CHUNK * (PV_MR * PV_CHUNK) + (r)*PV_CHUNK + (k) % PV_CHUNK)
+
+/* A strip of A: `rows` rows, the last one again where they are fewer than PV_MR, where k is contiguous. */
+PV_CALLED void pv_pack_a(__local float *strip, __global const char *a, long lda, int rows, int count) {
+    for (int r = 0; r < PV_MR; r++) {
+        const long from = min(r, rows - 1) * lda;
+        int k = 0;
+        PV_ROLLED
+        for (; k + PV_W <= count; k += PV_W)
+            PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, strip + PV_STRIP(r, k));
+        PV_ROLLED
+        for (; k < pv_padded(count); k++)
+            strip[PV_STRIP(r, k)] = k < count ? pv_load1(a, PAVE_A_TYPE, from + k) : 0.0f;
     }
 }
 
 /* The same where it is not: four rows by four k at a time where rows are contiguous. */
-PV_CALLED void pv_turn_a(__local float *to, __global const char *a, long row, long col, int rows, int count) {
-    for (int k = 0; k < count; k += 4)
-        for (int r = 0; r < PAVE_WM; r += 4) {
-            __local float *at = to + r * PAVE_BK + k;
-            long from = r * row + k * col;
-            if (row == 1 && r + 4 <= rows && k + 4 <= count) {
-                pv_turn(at, PAVE_BK, pv_load4(a, PAVE_A_TYPE, from), pv_load4(a, PAVE_A_TYPE, from + col),
-                        pv_load4(a, PAVE_A_TYPE, from + 2 * col), pv_load4(a, PAVE_A_TYPE, from + 3 * col));
-            } else {
-                PV_ROLLED
-                for (int i = 0; i < 16; i++)
-                    if (k + i % 4 < count)
-                        at[i / 4 * PAVE_BK + i % 4] =
-                            pv_load1(a, PAVE_A_TYPE, min(r + i / 4, rows - 1) * row + (k + i % 4) * col);
-            }
+PV_CALLED void pv_turn_a(__local float *strip, __global const char *a, long row, long col, int rows,
+                         int count) {
+    for (int k = 0; k < pv_padded(count); k += 4) {
+        int r = 0;
+        PV_ROLLED
+        for (; row == 1 && r + 4 <= min(rows, PV_MR) && k + 4 <= count; r += 4) {
+            const long from = r + k * col;
+            pv_turn(strip + PV_STRIP(r, k), PV_CHUNK, pv_load4(a, PAVE_A_TYPE, from),
+                    pv_load4(a, PAVE_A_TYPE, from + col), pv_load4(a, PAVE_A_TYPE, from + 2 * col),
+                    pv_load4(a, PAVE_A_TYPE, from + 3 * col));
         }
+        PV_ROLLED
+        for (; r < PV_MR; r++) PV_ROLLED
+        for (int i = k; i < k + 4; i++)
+            strip[PV_STRIP(r, i)] =
+                i < count ? pv_load1(a, PAVE_A_TYPE, min(r, rows - 1) * row + i * col) : 0.0f;
+    }
 }
 
 /* The whole tile's sums over k by panels. */
-PV_INLINE void pv_by_panels(__local float *c, __local float *panels, __local float *strip,
+PV_CALLED void pv_by_panels(__local float *c, __local float *strips, __local float *panel,
                             const pv_job *job) {
     for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
-        int count = (int)min(job->k - k0, (long)PAVE_BK);
+        const int count = (int)min(job->k - k0, (long)PAVE_BK);
+        __global const char *a = job->a + k0 * job->a_col * PV_WIDTH(PAVE_A_TYPE);
         __global const char *b = job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE);
-        if (job->b_col == 1)
-            pv_pack_b(panels, b, job->b_row, job->cols, count);
-        else
-            pv_copy_b(panels, b, job, count);
-        for (int r = 0; r < job->rows; r += PAVE_WM) {
-            __global const char *a = job->a + (r * job->a_row + k0 * job->a_col) * PV_WIDTH(PAVE_A_TYPE);
+        for (int r = 0; r < job->rows; r += PV_MR) {
+            __global const char *from = a + r * job->a_row * PV_WIDTH(PAVE_A_TYPE);
             if (job->a_col == 1)
-                pv_pack_a(strip, a, job->a_row, job->rows - r, count);
+                pv_pack_a(strips + r * PAVE_BK, from, job->a_row, job->rows - r, count);
             else
-                pv_turn_a(strip, a, job->a_row, job->a_col, job->rows - r, count);
-            for (int n = 0; n < job->cols; n += PV_NR)
-                for (int k = 0; k < count; k += PV_FOLD)
-                    for (int s = 0; s < PAVE_WM; s += PV_MR)
-                        pv_micro(c + (r + s) * PAVE_BN + n, strip + s * PAVE_BK + k,
-                                 panels + n * PAVE_BK + k * PV_NR, min(count - k, PV_FOLD), k0 + k == 0);
+                pv_turn_a(strips + r * PAVE_BK, from, job->a_row, job->a_col, job->rows - r, count);
+        }
+        for (int n = 0; n < job->cols; n += PV_NR) {
+            __global const char *from = b + n * job->b_row * PV_WIDTH(PAVE_B_TYPE);
+            if (job->b_col == 1)
+                pv_pack_b(panel, from, job->b_row, job->cols - n, count);
+            else
+                pv_copy_b(panel, from, job->b_row, job->b_col, job->cols - n, count);
+            for (int r = 0; r < job->rows; r += PV_MR)
+                if (job->rows - r <= 4)
+                    pv_micro_few(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, k0 == 0);
+                else
+                    pv_micro(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, k0 == 0);
         }
     }
 }
@@ -203,20 +239,19 @@ PV_CALLED void pv_stream(__local float *c, __global const char *a, long a_col, _
 }
 
 /* Few rows: B is read where it lies, from memory for the first of them. */
-PV_INLINE void pv_by_streams(__local float *c, const pv_job *job) {
-    for (long k = 0; k < job->k; k += PV_FOLD)
+PV_CALLED void pv_by_streams(__local float *c, const pv_job *job) {
+    for (long k = 0; k < job->k; k += PV_STREAM_FOLD)
         for (int n = 0; n < job->cols; n += PV_STREAM_COLS)
             for (int r = 0; r < job->rows; r++)
                 pv_stream(c + r * PAVE_BN + n,
                           job->a + (r * job->a_row + k * job->a_col) * PV_WIDTH(PAVE_A_TYPE), job->a_col,
                           job->b + (n + k * job->b_col) * PV_WIDTH(PAVE_B_TYPE), job->b_col,
-                          (int)min(job->k - k, (long)PV_FOLD), k == 0);
+                          (int)min(job->k - k, (long)PV_STREAM_FOLD), k == 0);
 }
 
 /* Four rows by four columns of dot products along k; rows and columns past the last repeat it. */
 PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int rows, __global const char *b,
                        long ldb, int cols, long depth) {
-#define PV_FOUR(X) X(0) X(1) X(2) X(3)
 #define PV_PTR(i)                                                      \
     long a##i = min(i, rows - 1) * lda, b##i = min(i, cols - 1) * ldb; \
     PV_VT s##i##0 = PV_C(0.0f), s##i##1 = s##i##0, s##i##2 = s##i##0, s##i##3 = s##i##0;
@@ -241,7 +276,6 @@ PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int r
         PV_FOUR(PV_MAC)
     }
     PV_FOUR(PV_PUT)
-#undef PV_FOUR
 #undef PV_PTR
 #undef PV_GET
 #undef PV_MAC
@@ -255,7 +289,7 @@ PV_CALLED void pv_dots(__local float *c, __global const char *a, long lda, int r
     }
 }
 
-PV_INLINE void pv_by_dots(__local float *c, const pv_job *job) {
+PV_CALLED void pv_by_dots(__local float *c, const pv_job *job) {
     for (int n = 0; n < job->cols; n += 4)
         for (int r = 0; r < job->rows; r += 4)
             pv_dots(c + r * PAVE_BN + n, job->a + r * job->a_row * PV_WIDTH(PAVE_A_TYPE), job->a_row,
@@ -299,22 +333,29 @@ PV_CALLED void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __loc
     vstore2(pv_tile_row_state(reduce, c, cols, (int)job->col), r * args->slots, job->p);
 }
 
-__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
-    const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
-    __global char *p, __global const char *g, PV_TENSOR_ARGS) {
-    __local float tile[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
-    __local float columns[PAVE_BN * PAVE_BK] __attribute__((aligned(64)));
-    __local float rows[PAVE_WM * PAVE_BK] __attribute__((aligned(64)));
-    __local float *c = tile + PV_UNKNOWN_ZERO(args.k), *panels = columns + PV_UNKNOWN_ZERO(args.m),
-                  *strip = rows + PV_UNKNOWN_ZERO(args.n);
-    for (long i = PV_GROUP; i < pv_tiles(&args); i += PV_GROUPS) {
-        const pv_job job = pv_take(&args, a, b, y, p, g, i);
+/* The group's tiles. The kernel itself only calls this: PoCL compiles a kernel's body three times over. */
+PV_CALLED void pv_work(const pave_abi_gemm *args, __global const char *a, __global const char *b,
+                       __global char *y, __global char *p, __global const char *g, __local float *c,
+                       __local float *strips, __local float *panel, long first, long step, PV_TENSOR_ARGS) {
+    for (long i = first; i < pv_tiles(args); i += step) {
+        pv_job job;
+        pv_take(args, a, b, y, p, g, i, &job);
         if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))
             pv_by_dots(c, &job);
         else if (job.rows <= PV_STREAM && job.b_row == 1 && job.cols % PV_STREAM_COLS == 0)
             pv_by_streams(c, &job);
         else
-            pv_by_panels(c, panels, strip, &job);
-        for (int r = 0; r < job.rows; r++) pv_finish_row(&args, &job, c + r * PAVE_BN, r, PV_TENSORS);
+            pv_by_panels(c, strips, panel, &job);
+        for (int r = 0; r < job.rows; r++) pv_finish_row(args, &job, c + r * PAVE_BN, r, PV_TENSORS);
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(
+    const pave_abi_gemm args, __global const char *a, __global const char *b, __global char *y,
+    __global char *p, __global const char *g, PV_TENSOR_ARGS) {
+    __local float tile[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
+    __local float rows[PAVE_BM * PAVE_BK] __attribute__((aligned(64)));
+    __local float columns[32 * PAVE_BK] __attribute__((aligned(64)));
+    pv_work(&args, a, b, y, p, g, tile + PV_UNKNOWN_ZERO(args.k), rows + PV_UNKNOWN_ZERO(args.n),
+            columns + PV_UNKNOWN_ZERO(args.m), PV_GROUP, PV_GROUPS, PV_TENSORS);
 }

@@ -370,10 +370,12 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         PV_UNROLL
         for (int j = 0; j < PV_MI * PV_NI * 4; j++) acc[j / (PV_NI * 4)][j / 4 % PV_NI][j % 4] = 0.0f;
         {
-            const pv_job job = pv_take(&args, a, b, y, p, g, i);
+            pv_job job;
+            pv_take(&args, a, b, y, p, g, i, &job);
             pv_main_loop(&job, pv_address(tiles), acc);
         }
-        const pv_job job = pv_take(&args, a, b, y, p, g, pv_again(i));
+        pv_job job;
+        pv_take(&args, a, b, y, p, g, pv_again(i), &job);
         pv_epilogue(&args, &job, a, b, (__local float *)tiles, acc, PV_TENSORS);
         barrier(CLK_LOCAL_MEM_FENCE);
     }

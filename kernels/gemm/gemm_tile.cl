@@ -210,13 +210,15 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         float4 sum[PAVE_WM][PV_QN];
         if (item == 0) here = i;
         {
-            const pv_job job = pv_take(&args, a, b, y, p, g, i);
+            pv_job job;
+            pv_take(&args, a, b, y, p, g, i, &job);
             pv_sums(sum, (__local float *)tiles, &job, down, across);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         /* Found again, by way of a number that the compiler cannot know, so that it keeps no registers in the main
          * loop. */
-        const pv_job job = pv_take(&args, a, b, y, p, g, here);
+        pv_job job;
+        pv_take(&args, a, b, y, p, g, here, &job);
         pv_epilogue(&args, &job, (__local float *)tiles, sum, down, across, PV_TENSORS);
     }
 }

@@ -2,14 +2,13 @@
  * The gemm family's rows. Tiles are defined here and nowhere else: the .cu file instantiates its templates from
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
- * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16
- *   for a float32, three products for one, so a third of the path's peak at most.
- * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
- *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
- * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
- *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
- *   group, register tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
+ * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency) a, b: an operand's
+ * type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16 for a
+ * float32, three products for one, so a third of the path's peak at most. PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm,
+ * bn, bk, tm, tn, registers, efficiency) in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
+ * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source) in: as SIMT.
+ * kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register tile wm
+ * × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
  * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
@@ -41,9 +40,9 @@
     X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0, 0.60, gemm_cpu)           \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0, 0.55, gemm_cpu)           \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0, 0.55, gemm_cpu)         \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 192, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)           \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 192, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)           \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 192, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)         \
     X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
     X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
     X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)   \

@@ -122,6 +122,14 @@ static inline float4 pv_load4(__global const char *base, int type, long i) {
     return vload4(0, (__global const float *)base + i);
 }
 
+/* Eight. */
+static inline float8 pv_load8(__global const char *base, int type, long i) {
+    if (type == PAVE_T_F16) return vload_half8(0, (__global const half *)base + i);
+    if (type == PAVE_T_BF16)
+        return as_float8(convert_uint8(vload8(0, (__global const ushort *)base + i)) << 16);
+    return vload8(0, (__global const float *)base + i);
+}
+
 /* PV_W consecutive elements. */
 static inline PV_VT pv_load(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return PV_JOIN(vload_half, PV_W)(0, (__global const half *)base + i);

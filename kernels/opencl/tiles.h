@@ -58,54 +58,52 @@ static inline int pv_group_of(__global const pave_abi_group *groups, int count, 
 
 /* The product at a batch index in the terms of a group. Its rows' states lie behind those of the batches before,
  * its links' rows start at 0. */
-static inline pave_abi_group pv_batch_problem(const pave_abi_gemm *args, long index, long tiles,
-                                              long *batch) {
-    pave_abi_group of;
+static inline void pv_batch_problem(const pave_abi_gemm *args, long index, long tiles, long *batch,
+                                    pave_abi_group *of) {
     pv_unflatten(index, args->batch, batch);
-    of.m = args->m, of.n = args->n, of.k = args->k;
+    of->m = args->m, of->n = args->n, of->k = args->k;
     if (args->k_slice > 0) /* the last slice may be shorter */
-        of.k = min(args->k - batch[0] * args->k_slice, (long)args->k_slice);
-    of.a_offset = pv_batch_offset(&args->a, batch) * PV_WIDTH(PAVE_A_TYPE);
-    of.b_offset = pv_batch_offset(&args->b, batch) * PV_WIDTH(PAVE_B_TYPE);
-    of.y_offset = pv_batch_offset(&args->y, batch) * PV_WIDTH(args->y_type);
-    of.a_row = args->a.row, of.a_col = args->a.col;
-    of.b_row = args->b.row, of.b_col = args->b.col;
-    of.y_row = args->y.row;
-    of.row_base = 0;
-    of.tile_base = index * tiles;
-    return of;
+        of->k = min(args->k - batch[0] * args->k_slice, (long)args->k_slice);
+    of->a_offset = pv_batch_offset(&args->a, batch) * PV_WIDTH(PAVE_A_TYPE);
+    of->b_offset = pv_batch_offset(&args->b, batch) * PV_WIDTH(PAVE_B_TYPE);
+    of->y_offset = pv_batch_offset(&args->y, batch) * PV_WIDTH(args->y_type);
+    of->a_row = args->a.row, of->a_col = args->a.col;
+    of->b_row = args->b.row, of->b_col = args->b.col;
+    of->y_row = args->y.row;
+    of->row_base = 0;
+    of->tile_base = index * tiles;
 }
 
-static inline pv_job pv_take(const pave_abi_gemm *args, __global const char *a, __global const char *b,
-                             __global char *y, __global char *p, __global const char *g, long tile) {
-    pv_job job;
+/* Through a pointer: a struct that is returned and inlined leaves an intrinsic that Oclgrind does not know. */
+static inline void pv_take(const pave_abi_gemm *args, __global const char *a, __global const char *b,
+                           __global char *y, __global char *p, __global const char *g, long tile,
+                           pv_job *job) {
     pave_abi_group of;
     long states = 0;
     if (args->group_count > 0) {
         __global const pave_abi_group *groups = (__global const pave_abi_group *)(g + args->g_offset);
-        job.batch[0] = pv_group_of(groups, args->group_count, tile);
-        job.batch[1] = job.batch[2] = 0;
-        of = groups[job.batch[0]];
+        job->batch[0] = pv_group_of(groups, args->group_count, tile);
+        job->batch[1] = job->batch[2] = 0;
+        of = groups[job->batch[0]];
     } else {
         long tiles = pv_tiles_of(args->m, PAVE_BM) * pv_tiles_of(args->n, PAVE_BN), index = tile / tiles;
-        of = pv_batch_problem(args, index, tiles, job.batch);
+        pv_batch_problem(args, index, tiles, job->batch, &of);
         states = index * args->m;
     }
     long2 at =
         pv_tile(tile - of.tile_base, pv_tiles_of(of.m, PAVE_BM), pv_tiles_of(of.n, PAVE_BN), args->group_m);
     long row = at.x * PAVE_BM, col = at.y * PAVE_BN;
-    job.a = a + args->a.offset + of.a_offset + row * of.a_row * PV_WIDTH(PAVE_A_TYPE);
-    job.b = b + args->b.offset + of.b_offset + col * of.b_row * PV_WIDTH(PAVE_B_TYPE);
-    job.y = y + args->y.offset + of.y_offset + (row * of.y_row + col) * PV_WIDTH(args->y_type);
-    job.p = (__global float *)(p + args->p_offset) +
+    job->a = a + args->a.offset + of.a_offset + row * of.a_row * PV_WIDTH(PAVE_A_TYPE);
+    job->b = b + args->b.offset + of.b_offset + col * of.b_row * PV_WIDTH(PAVE_B_TYPE);
+    job->y = y + args->y.offset + of.y_offset + (row * of.y_row + col) * PV_WIDTH(args->y_type);
+    job->p = (__global float *)(p + args->p_offset) +
             ((states + of.row_base + row) * args->slots + at.y * (PAVE_BN / PAVE_SLICE)) * 2;
-    job.a_scale = pv_scale_at(args->a_scale, of.a_offset, of.a_row, row, PAVE_A_TYPE);
-    job.b_scale = pv_scale_at(args->b_scale, of.b_offset, of.b_row, col, PAVE_B_TYPE);
-    job.a_row = of.a_row, job.a_col = of.a_col, job.b_row = of.b_row, job.b_col = of.b_col;
-    job.y_row = of.y_row, job.k = of.k;
-    job.row = of.row_base + row, job.col = col;
-    job.rows = (int)min(of.m - row, (long)PAVE_BM), job.cols = (int)min(of.n - col, (long)PAVE_BN);
-    return job;
+    job->a_scale = pv_scale_at(args->a_scale, of.a_offset, of.a_row, row, PAVE_A_TYPE);
+    job->b_scale = pv_scale_at(args->b_scale, of.b_offset, of.b_row, col, PAVE_B_TYPE);
+    job->a_row = of.a_row, job->a_col = of.a_col, job->b_row = of.b_row, job->b_col = of.b_col;
+    job->y_row = of.y_row, job->k = of.k;
+    job->row = of.row_base + row, job->col = col;
+    job->rows = (int)min(of.m - row, (long)PAVE_BM), job->cols = (int)min(of.n - col, (long)PAVE_BN);
 }
 
 #endif

@@ -196,10 +196,14 @@ typedef struct pv_shape {
     int high, wide;  /* rows and columns of a vector; one of them is 1 */
 } pv_shape;
 
+/* The length of a stride, one less where it goes back: close enough to compare, and without the intrinsic that Oclgrind lacks. */
+static inline long pv_reach(long stride) {
+    return stride ^ (stride >> 63);
+}
+
 static inline pv_shape pv_shape_of(const pave_abi_view *x, long rows, long cols) {
     pv_shape along = {x->col * PV_W, x->col, 1, PV_W}, across = {x->col, x->row, PV_W, 1};
-    long row = x->row < 0 ? -x->row : x->row, col = x->col < 0 ? -x->col : x->col;
-    return rows >= PV_W && (row < col || cols <= 16 * PV_W) ? across : along;
+    return rows >= PV_W && (pv_reach(x->row) < pv_reach(x->col) || cols <= 16 * PV_W) ? across : along;
 }
 
 /* Brings `cols` columns from element `first` on to local memory as vectors of floats, and returns how many

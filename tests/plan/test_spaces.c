@@ -309,7 +309,7 @@ static void test_local_memory(void **state) {
     assert_int_equal(plan_problem(&d, PAVE__OPENCL), PAVE_E_UNSUPPORTED);
     const pave__refusal *r = refusal_of("pave_gemm_cpu_12x32_f32");
     assert_int_equal(r->why, PAVE__WHY_SHARED);
-    assert_true(r->need == (264 * 128 + 512 * (128 + 12)) * 4.0);
+    assert_true(r->need == (192 * 256 + 256 * (192 + 32)) * 4.0);
 }
 
 static void test_empty(void **state) {
