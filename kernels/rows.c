@@ -20,10 +20,12 @@
 #define KEEPS_F16 PAVE_HIGH
 #define KEEPS_BF16 PAVE_HIGH
 #define KEEPS_F16X2 PAVE_HIGHEST
+#define KEEPS_F32 PAVE_HIGHEST
 #define PATH_TF32 PAVE_PATH_TF32
 #define PATH_F16 PAVE_PATH_F16
 #define PATH_BF16 PAVE_PATH_BF16
 #define PATH_F16X2 PAVE_PATH_F16
+#define PATH_F32 PAVE_PATH_FMA
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
@@ -34,7 +36,7 @@
 #define LOCAL_gemm_tile(BM, BN, BK, WM, WN) (2 * (BK) * ((BM) + (BN)) * FLOAT_BYTES + 8)
 
 /* clang-format off */
-#define ON_MATRIX_UNITS(NAME, BACKEND, SOURCE, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
+#define BY_WARPS(NAME, BACKEND, SOURCE, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__##BACKEND,                                                          \
@@ -53,8 +55,10 @@
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
      .efficiency = (EFFICIENCY),                                                          \
      .source = (SOURCE)},
-#define MMA(NAME, ...) ON_MATRIX_UNITS(NAME, CUDA, NULL, __VA_ARGS__)
-#define PTX(NAME, ...) ON_MATRIX_UNITS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
+#define MMA(NAME, ...) BY_WARPS(NAME, CUDA, NULL, __VA_ARGS__)
+#define PTX(NAME, ...) BY_WARPS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
+#define PTX_FMA(NAME, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
+    BY_WARPS(NAME, OPENCL, "gemm_fma", F32, F32, F32, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)
 #define SIMT(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -149,6 +153,7 @@ static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
     PAVE_GEMM_PTX_ROWS(PTX)
+    PAVE_GEMM_PTX_FMA_ROWS(PTX_FMA)
     PAVE_GEMM_CL_ROWS(CL)
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)

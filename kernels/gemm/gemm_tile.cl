@@ -162,7 +162,7 @@ PV_INLINE float2 pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __l
         if (here > 0 && args->y_type != PAVE_T_NONE)
             pv_store_some(job->y, args->y_type, row * job->y_row + col, here, v);
         if (args->reduce != 0)
-            s = pave_state_merge(args->reduce, s, pv_fold4(args->reduce, v, here, (int)job->col + col));
+            s = pv_fold4(args->reduce, s, v, here, (int)job->col + col);
     }
     return s;
 }

@@ -9,7 +9,9 @@
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source) in: as SIMT.
  * kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register tile wm
  * × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
- * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group. */
+ * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group.
+ * PAVE_GEMM_PTX_FMA_ROWS(X): X(name, bm, bn, bk, wm, wn, stages, registers, efficiency) float32 on the ordinary
+ * units, copied asynchronously as the PTX rows are; wm × wn: a warp's. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
@@ -38,6 +40,10 @@
     X(pave_gemm_ptx_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)           \
     X(pave_gemm_ptx_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)   \
     X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
+
+#define PAVE_GEMM_PTX_FMA_ROWS(X)                                                \
+    X(pave_gemm_fma_128x128x8_f32, 128, 128, 8, 64, 64, 4, 255, 0.70)            \
+    X(pave_gemm_fma_64x64x16_f32, 64, 64, 16, 32, 32, 4, 168, 0.60)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 192, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)           \

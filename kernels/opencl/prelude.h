@@ -50,6 +50,9 @@
 #define PV_ROLLED
 #endif
 
+/* Lane e of a float4, a constant. */
+#define PV_LANE(v, e) ((e) == 0 ? (v).s0 : (e) == 1 ? (v).s1 : (e) == 2 ? (v).s2 : (v).s3)
+
 /* Before a loop whose index is to be a constant in each round, and before one that is to stay a loop. */
 #define PV_UNROLL _Pragma("unroll")
 #define PV_LOOP _Pragma("unroll 1")

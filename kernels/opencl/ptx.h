@@ -68,6 +68,9 @@ PV_DEFINE_MULTIPLY(pv_multiply_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 PV_DEFINE_MULTIPLY(pv_multiply_f16, "m16n8k16.row.col.f32.f16.f16.f32")
 PV_DEFINE_MULTIPLY(pv_multiply_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 
+/* A register of which the compiler cannot tell that it is what it was. */
+#define PV_FORGET(x) __asm__ volatile("" : "+r"(x))
+
 /* All lanes have written and read local memory as far as this. */
 PV_INLINE void pv_warp_barrier(void) {
     __asm__ volatile("bar.warp.sync 0xffffffff;" : : : "memory");
