@@ -118,8 +118,8 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 /* Builds the row's kernel for the links in the mask, from the cache or from source. */
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
-/* Enqueues a loaded kernel (launch.c). */
-pave_status cl_launch(void *queue, void *kernel, const pave__launch *launch);
+/* Enqueues loaded kernels one after the other (launch.c). */
+pave_status cl_launch(void *queue, void *const *kernels, const pave__launch *launches, size_t count);
 
 /* The disk cache of program binaries. Reading gives NULL where there is none that can be trusted; writing never fails
  * aloud. */

@@ -36,9 +36,7 @@ static cl_int set_arguments(const cl_ctx *c, cl_kernel_entry *entry, const pave_
     return code;
 }
 
-pave_status cl_launch(void *queue, void *kernel, const pave__launch *l) {
-    cl_queue *q = queue;
-    cl_kernel_entry *entry = kernel;
+static pave_status launch(cl_queue *q, cl_kernel_entry *entry, const pave__launch *l) {
     assert(l->grid[0] && l->grid[1] && l->grid[2]);
     size_t global[3], local[3];
     for (int i = 0; i < 3; i++) {
@@ -53,4 +51,10 @@ pave_status cl_launch(void *queue, void *kernel, const pave__launch *l) {
                                                 cl_wanted(q, &event));
     pthread_mutex_unlock(&entry->lock);
     return cl_enqueued(q, code, event, l->row->name);
+}
+
+pave_status cl_launch(void *queue, void *const *kernels, const pave__launch *launches, size_t count) {
+    pave_status status = PAVE_OK;
+    for (size_t i = 0; !status && i < count; i++) status = launch(queue, kernels[i], &launches[i]);
+    return status;
 }

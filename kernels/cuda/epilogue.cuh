@@ -35,6 +35,8 @@ struct tensors {
 template <int R, int C> struct patch {
     float v[R][C];
     int64_t row[R];
+    char *y[R]; /* of a product: where the row's column 0 is stored */
+    bool inside[R];
     int valid[R];
     int64_t col;
     int cols_valid;
@@ -83,32 +85,32 @@ __device__ __forceinline__ void operand_values(const pave_abi_link &link, const 
     }
 }
 
-template <int C> __device__ __forceinline__ void binary_apply(int op, float (&v)[C], const float (&t)[C]) {
-    if (op == PAVE_LINK_ADD) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] += t[c];
-    } else if (op == PAVE_LINK_SUB) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] -= t[c];
-    } else if (op == PAVE_LINK_MUL) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] *= t[c];
-    } else {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] /= t[c];
-    }
+/* What of a link is asked once is asked outside of the loops over values: branches would cost more than the arithmetic. T
+ * says the operand of row r, column c. */
+template <int R, int C, class T>
+__device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const T &t) {
+#define PAVE_EACH(OP) _Pragma("unroll") for (int e = 0; e < R * C; e++) v[e / C][e % C] OP t(e / C, e % C)
+    if (op == PAVE_LINK_ADD)
+        PAVE_EACH(+=);
+    else if (op == PAVE_LINK_SUB)
+        PAVE_EACH(-=);
+    else if (op == PAVE_LINK_MUL)
+        PAVE_EACH(*=);
+    else
+        PAVE_EACH(/=);
+#undef PAVE_EACH
 }
 
 template <int R, int C>
 __device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
-    float t[R][C];
-    if (link.operand != PAVE_OPERAND_SCALAR) operand_values<R, C>(link, tensor, x, t);
-#pragma unroll
-    for (int r = 0; r < R; r++) {
-#pragma unroll
-        for (int c = 0; c < C; c++) t[r][c] = link.operand == PAVE_OPERAND_SCALAR ? link.a : link.a * t[r][c];
-        binary_apply<C>(link.op, x.v[r], t[r]);
+    const float a = link.a;
+    if (link.operand == PAVE_OPERAND_SCALAR) {
+        binary_apply<R, C>(link.op, x.v, [a](int, int) { return a; });
+        return;
     }
+    float t[R][C];
+    operand_values<R, C>(link, tensor, x, t);
+    binary_apply<R, C>(link.op, x.v, [a, &t](int r, int c) { return a * t[r][c]; });
 }
 
 template <int R, int C>
@@ -130,11 +132,12 @@ __device__ __forceinline__ void activation_link(int op, float a, float b, float 
 #undef PAVE_CASE
 }
 
+/* Links `first` … count - 1. */
 template <int R, int C>
 __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int count, const tensors &t,
-                                            patch<R, C> &x) {
+                                            patch<R, C> &x, int first = 0) {
 #pragma unroll 1
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < count; i++) {
         if (links[i].op >= PAVE_LINK_ADD && links[i].op <= PAVE_LINK_DIV)
             binary_link<R, C>(links[i], t.at(i), x);
         else
@@ -168,41 +171,81 @@ __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm
     }
 }
 
-/* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
- * of one slice. SCALED: operands may be F16S. y, where it is stored, gets all of them and p one state a row. The
- * whole warp takes part. */
-template <int LANES, int R, bool SCALED = false>
-__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                const tensors &t, const tile_job &job, int64_t slice,
-                                                patch<R, 4> &x) {
-    const int64_t columns = job.n - x.col;
-    x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+/* What was done to a tile's sums before they are taken in patches. */
+struct epilogue_done {
+    bool scaled;
+    int links;
+};
+
+__device__ __forceinline__ bool has_scales(const pave_abi_gemm &args, const tile_job &job) {
+    return job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f;
+}
+
+/* What belongs to a product's rows, whatever the column. */
+template <int R>
+__device__ __forceinline__ void epilogue_rows(const gemm_buffers &buffers, const tile_job &job,
+                                              patch<R, 4> &x) {
 #pragma unroll
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
 #pragma unroll
-    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
-    if constexpr (SCALED) {
-        if (job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f) scale_rows<R>(args, buffers, job, x);
-    }
-    chain_apply<R, 4>(args.links, args.link_count, t, x);
-    if (args.y_type != PAVE_T_NONE) {
-#pragma unroll
-        for (int r = 0; r < R; r++)
-            if (x.valid[r] > 0)
-                quad_store(static_cast<char *>(buffers.y) +
-                               (job.y_offset + x.row[r] * job.y_row + x.col * element_bytes(args.y_type)),
-                           args.y_type, x.valid[r], x.v[r]);
-    }
-    if (args.reduce == PAVE_REDUCE_NONE) return;
-#pragma unroll
     for (int r = 0; r < R; r++) {
-        float2 s = state_fold<4>(args.reduce, pave_state_begin(args.reduce), x.v[r], x.valid[r],
-                                 static_cast<int>(x.col), 1);
-        s = state_merge_lanes<LANES>(args.reduce, s);
-        if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
-            static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = s;
+        x.inside[r] = x.row[r] < job.row_end;
+        x.y[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row;
     }
 }
+
+/* Ends a product's values, whose rows are known: the chain, then y where it is stored. SCALED: operands may be F16S. The
+ * whole warp takes part. */
+template <int R, bool SCALED = false>
+__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
+                                                epilogue_done done = {false, 0}) {
+    const int64_t columns = job.n - x.col;
+    x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
+#pragma unroll
+    for (int r = 0; r < R; r++) x.valid[r] = x.inside[r] ? x.cols_valid : 0;
+    if constexpr (SCALED) {
+        if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
+    }
+    chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
+    if (args.y_type == PAVE_T_NONE) return;
+    char *at[R];
+#pragma unroll
+    for (int r = 0; r < R; r++) at[r] = x.y[r] + x.col * element_bytes(args.y_type);
+    quads_store<R>(at, args.y_type, x.valid, x.v);
+}
+
+/* States of a reduction over R rows of one slice. */
+template <int R> struct row_states {
+    float2 s[R];
+    int reduce;
+
+    __device__ __forceinline__ explicit row_states(int reduce_) : reduce(reduce_) {
+#pragma unroll
+        for (int r = 0; r < R; r++) s[r] = pave_state_begin(reduce);
+    }
+
+    __device__ __forceinline__ void fold(const patch<R, 4> &x) {
+        if (reduce == PAVE_REDUCE_NONE) return;
+#pragma unroll
+        for (int r = 0; r < R; r++)
+            s[r] = state_fold<4>(reduce, s[r], x.v[r], x.valid[r], static_cast<int>(x.col), 1);
+    }
+
+    /* LANES neighbouring lanes have folded the slice's columns of x's rows; a tile's last slices may lie beyond n. The whole
+     * warp takes part. */
+    template <int LANES>
+    __device__ __forceinline__ void store(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tile_job &job, int64_t slice, const patch<R, 4> &x) const {
+        if (reduce == PAVE_REDUCE_NONE || slice >= args.slots) return;
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            const float2 all = state_merge_lanes<LANES>(reduce, s[r]);
+            if (threadIdx.x % LANES == 0 && x.inside[r])
+                static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = all;
+        }
+    }
+};
 
 } // namespace pave
 

@@ -62,6 +62,19 @@ __device__ __forceinline__ float reciprocal(float v) {
     return inverse;
 }
 
+/* Two halves of a word, `low` in its low bits, each rounded to nearest even. */
+__device__ __forceinline__ uint32_t pack_f16(float low, float high) {
+    uint32_t word;
+    asm("cvt.rn.f16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(low), "f"(high));
+    return word;
+}
+
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+    uint32_t word;
+    asm("cvt.rn.bf16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(low), "f"(high));
+    return word;
+}
+
 /* To 11 significant bits, nearest, ties away from zero; NaN and Inf stay. */
 __device__ __forceinline__ uint32_t round_tf32(uint32_t bits) {
     uint32_t rounded;

@@ -11,6 +11,27 @@
 
 namespace pave {
 
+/* n modulo d, and n becomes the quotient. Most spaces have few dimensions longer than 1 and less than 2^32 units. What is
+ * left goes bit by bit: the compiler's division of 64 bits is a call, around which every kernel would spill. */
+__device__ __forceinline__ int64_t take_digit(int64_t &n, int64_t d) {
+    if (d <= 1) return 0;
+    if (((n | d) >> 32) == 0) {
+        const uint32_t low = static_cast<uint32_t>(n), quotient = low / static_cast<uint32_t>(d);
+        n = quotient;
+        return low - quotient * static_cast<uint32_t>(d);
+    }
+    int64_t quotient = 0, digit = 0;
+#pragma unroll 1
+    for (int bit = 62; bit >= 0; bit--) {
+        digit = digit << 1 | (n >> bit & 1);
+        const bool fits = digit >= d;
+        digit -= fits ? d : 0;
+        quotient = quotient << 1 | (fits ? 1 : 0);
+    }
+    n = quotient;
+    return digit;
+}
+
 struct tile_grid {
     int64_t tiles_m, tiles_n, group_m;
 
@@ -19,12 +40,11 @@ struct tile_grid {
     }
 
     __device__ __forceinline__ void at(int64_t tile, int64_t &tile_m, int64_t &tile_n) const {
-        const int64_t group_tiles = group_m * tiles_n;
-        const int64_t first = tile / group_tiles * group_m;
+        int64_t inside = take_digit(tile, group_m * tiles_n);
+        const int64_t first = tile * group_m;
         const int64_t height = tiles_m - first < group_m ? tiles_m - first : group_m;
-        const int64_t inside = tile % group_tiles;
-        tile_m = first + inside % height;
-        tile_n = inside / height;
+        tile_m = first + take_digit(inside, height);
+        tile_n = inside;
     }
 };
 
@@ -54,7 +74,7 @@ struct tile_job {
     int64_t next;             /* the tile that this block takes after this one */
     int batch[PAVE_BATCH_DIMS];
 };
-static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
+static_assert(sizeof(tile_job) <= 256, "three beside 48 KiB of tiles, twice in an Ada unit");
 
 __device__ __forceinline__ int64_t batch_offset(const pave_abi_view &view,
                                                 const int (&batch)[PAVE_BATCH_DIMS]) {
@@ -128,11 +148,10 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
                 static_cast<int>(exist - first < most ? exist - first : most)};
     }
 
-    /* Where the scale of an operand's row 0 would be: matrices with scales lie one behind the other from `start` on, and
-     * `first` is the tile's row. */
-    __device__ static __forceinline__ int64_t scales(int64_t base, const tile_operand &of, int64_t start,
-                                                     int64_t first) {
-        return base == 0 ? 0 : base + ((of.offset - start) / of.row - first) * 4;
+    /* Where the scale of an operand's row 0 is: matrices with scales lie one behind the other, and this one `offset` bytes
+     * behind the first. */
+    __device__ static __forceinline__ int64_t scales(int64_t base, int64_t offset, int64_t row) {
+        return base == 0 || offset == 0 ? base : base + offset / (row * BYTES) * 4;
     }
 
     /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
@@ -161,19 +180,24 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.p_index = args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
-        job.a_scale = scales(args.a_scale, job.a, args.a.offset, job.row);
-        job.b_scale = scales(args.b_scale, job.b, args.b.offset, job.col);
+        job.a_scale = scales(args.a_scale, of.a_offset, of.a_row);
+        job.b_scale = scales(args.b_scale, of.b_offset, of.b_row);
         job.next = tile + block_count();
         return job;
     }
 
-    /* Leaves the place of `tile` for the whole block, which is done with the last one. */
+    /* The first warp leaves the place of `tile` for the whole block, which will see it behind a barrier. */
+    __device__ static __forceinline__ void leave(const pave_abi_gemm &args, const void *g, int64_t tile,
+                                                 tile_job &shared) {
+        if (threadIdx.x >= 32) return;
+        const tile_job job = place(args, g, tile);
+        if (threadIdx.x == 0) shared = job;
+    }
+
+    /* The same, seen; the block is done with the last one. */
     __device__ static __forceinline__ void take(const pave_abi_gemm &args, const void *g, int64_t tile,
                                                 tile_job &shared) {
-        if (threadIdx.x < 32) {
-            const tile_job job = place(args, g, tile);
-            if (threadIdx.x == 0) shared = job;
-        }
+        leave(args, g, tile, shared);
         __syncthreads();
     }
 };

@@ -72,7 +72,8 @@ template <class T, class COPIER> __device__ __forceinline__ void pairs_copy(COPI
     copier.next();
 }
 
-/* acc += A · Bᵀ of this warp's tile over all of k. On return no copy is under way and shared memory is free. */
+/* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and shared memory
+ * is free when all warps have come here. */
 template <class T, class COPIER>
 __device__ __forceinline__ void mma_pairs_loop(COPIER &copier, uint32_t shared, int64_t k_tiles,
                                                float (&acc)[T::MI][T::NI][4]) {
@@ -82,12 +83,10 @@ __device__ __forceinline__ void mma_pairs_loop(COPIER &copier, uint32_t shared, 
     const uint32_t last = shared + (T::STAGES - 1) * T::STAGE_BYTES;
     uint32_t read = shared, write = last;
 #pragma unroll 1
-    for (uint32_t stage = shared; stage != last; stage += T::STAGE_BYTES) pairs_copy<T>(copier, stage);
-#pragma unroll 1
-    for (; k_tiles > 0; k_tiles--) {
+    for (int64_t tile = 0; tile < k_tiles; tile++) {
         copy_wait<T::STAGES - 2>();
         __syncthreads();
-        pairs_copy<T>(copier, write);
+        if (tile > 0) pairs_copy<T>(copier, write); /* the first time, all stages are filled */
 #pragma unroll 1
         for (int block = 0; block < T::STEPS / 2; block++) {
             pair_fragments<T> of;
@@ -105,7 +104,6 @@ __device__ __forceinline__ void mma_pairs_loop(COPIER &copier, uint32_t shared, 
         read = read == last ? shared : read + T::STAGE_BYTES;
     }
     copy_wait<0>();
-    __syncthreads();
 }
 
 } // namespace pave

@@ -45,6 +45,7 @@ static cl_int CL_API_CALL release(cl_mem mem) {
 static cl_ctx context;
 static cl_queue queue;
 static cl_kernel_entry entry;
+static void *kernels[1] = {&entry};
 static cl_memory memories[BUFFERS];
 static pave_abi_rows args;
 static void *buffers[BUFFERS];
@@ -81,7 +82,7 @@ static int setup(void **state) {
 /* Launches, and returns how many arguments were set. The kernel has what the launch says all the same. */
 static int launched(void) {
     sets = 0;
-    assert_int_equal(cl_backend.launch(&queue, &entry, &launch), PAVE_OK);
+    assert_int_equal(cl_backend.launch(&queue, kernels, &launch, 1), PAVE_OK);
     assert_memory_equal(set_args, &args, sizeof args);
     for (int i = 0; i < BUFFERS; i++)
         assert_ptr_equal(set_mems[i], buffers[i] ? ((cl_memory *)buffers[i])->mem : NULL);
@@ -120,7 +121,7 @@ static void all_after_a_failure(void **state) {
     args.rows = 4;
     buffers[2] = &memories[4];
     fail_at = 3;
-    assert_int_not_equal(cl_backend.launch(&queue, &entry, &launch), PAVE_OK);
+    assert_int_not_equal(cl_backend.launch(&queue, kernels, &launch, 1), PAVE_OK);
     assert_int_equal(launches, 1);
     fail_at = -1;
     assert_int_equal(launched(), 1 + BUFFERS);

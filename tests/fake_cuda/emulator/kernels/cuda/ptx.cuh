@@ -53,6 +53,16 @@ inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
     }
 }
 
+inline uint32_t pack_f16(float low, float high) {
+    return __half_as_ushort(__float2half_rn(low)) |
+           static_cast<uint32_t>(__half_as_ushort(__float2half_rn(high))) << 16;
+}
+
+inline uint32_t pack_bf16(float low, float high) {
+    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
+           static_cast<uint32_t>(__bfloat16_as_ushort(__float2bfloat16_rn(high))) << 16;
+}
+
 inline uint32_t round_tf32(uint32_t bits) {
     return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
 }
