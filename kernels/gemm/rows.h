@@ -36,27 +36,27 @@
     X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                                \
-    X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.92)   \
-    X(pave_gemm_ptx_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.85)     \
-    X(pave_gemm_ptx_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 128, 0.65)          \
+    X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)   \
+    X(pave_gemm_ptx_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)     \
+    X(pave_gemm_ptx_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)          \
     X(pave_gemm_ptx_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)       \
-    X(pave_gemm_ptx_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)           \
+    X(pave_gemm_ptx_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)           \
     X(pave_gemm_ptx_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)   \
-    X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)
+    X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)
 
 #define PAVE_GEMM_PTX_FMA_ROWS(X)                                                \
-    X(pave_gemm_fma_128x128x8_f32, 128, 128, 8, 64, 64, 4, 255, 0.70)            \
-    X(pave_gemm_fma_64x64x16_f32, 64, 64, 16, 32, 32, 4, 168, 0.60)
+    X(pave_gemm_fma_128x128x8_f32, 128, 128, 8, 64, 64, 4, 255, 0.66)            \
+    X(pave_gemm_fma_64x64x16_f32, 64, 64, 16, 32, 32, 4, 168, 0.61)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 192, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)           \
     X(pave_gemm_cpu_12x32_f16, CPU, F16, 192, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)           \
     X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 192, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)         \
-    X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
-    X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)     \
-    X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.70, gemm_tile)   \
+    X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.44, gemm_tile)     \
+    X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile)     \
+    X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile)   \
     X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)       \
-    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)       \
-    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)
+    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 128, 0.33, gemm_tile)       \
+    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 128, 0.33, gemm_tile)
 
 #endif
