@@ -103,7 +103,8 @@ typedef struct cl_kernel_entry {
     pthread_mutex_t lock;
     cl_arguments last;
     cl_cache_key key;
-    bool unsaved; /* the binary goes to the cache when the kernel is let go */
+    bool built;   /* from source, not from the cache */
+    bool unsaved; /* the binary goes to the cache, at the latest when the kernel is let go */
 } cl_kernel_entry;
 
 /* Loads the ICD loader `library`; false with the reason in `why`. */
@@ -118,6 +119,9 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
 /* Builds the row's kernel for the links in the mask, from the cache or from source. */
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
 void cl_kernel_unload(void *context, void *kernel);
+/* PAVE_OK where `kernel`, a gemm row's, gives a right product; else PAVE_E_DEVICE with the first value that is wrong, or
+ * whatever went wrong on the way (prove.c). */
+pave_status cl_prove(cl_ctx *context, const pave__row *row, void *kernel);
 /* Enqueues loaded kernels one after the other (launch.c). */
 pave_status cl_launch(void *queue, void *const *kernels, const pave__launch *launches, size_t count);
 
