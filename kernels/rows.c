@@ -30,6 +30,8 @@
 #define KIND_GPU PAVE_DEVICE_GPU
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
+/* That a launch bound of so many blocks leaves a thread: 65,536 a unit, given out by eights. */
+#define REGISTERS_OF(THREADS, BLOCKS) (65536 / ((THREADS) * (BLOCKS)) / 8 * 8)
 /* Local memory by source: gemm_cpu holds the tile, its strips of A and a panel of B; gemm_tile both operands' tiles twice,
  * and the tile's number. */
 #define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BM) + (WN))) * FLOAT_BYTES)
@@ -103,23 +105,31 @@
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .sums = (SUMS), .efficiency = 0.8,                                                   \
      .source = (SOURCE)},
-#define REDUCE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
-#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
-#define JOIN_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, NULL)
+#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS)                \
+    {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
+     .kind = KIND_GPU, .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST,                   \
+     .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
+     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS),                            \
+     .stages = 1, .threads = (THREADS), .align = 1,                                       \
+     .registers = (REGISTERS), .efficiency = 0.8},
+#define REDUCE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
+    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
-#define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, SOURCE)                            \
+#define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, BLOCKS, SOURCE)                    \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__##BACKEND, .kind = (KIND), \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
-     .registers = 72, .efficiency = 0.8, .source = (SOURCE)},
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS) SCALES(NAME, CUDA, KIND_GPU, TO, COLS, THREADS, NULL)
-#define MAP_SCALE_CL(NAME, KIND, TO, COLS, THREADS, SOURCE) \
-    SCALES(NAME, OPENCL, KIND_##KIND, TO, COLS, THREADS, TEXT(SOURCE))
+     .registers = REGISTERS_OF(THREADS, BLOCKS), .efficiency = 0.8, .source = (SOURCE)},
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS, BLOCKS) \
+    SCALES(NAME, CUDA, KIND_GPU, TO, COLS, THREADS, BLOCKS, NULL)
+#define MAP_SCALE_CL(NAME, KIND, TO, COLS, THREADS, BLOCKS, SOURCE) \
+    SCALES(NAME, OPENCL, KIND_##KIND, TO, COLS, THREADS, BLOCKS, TEXT(SOURCE))
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
