@@ -62,8 +62,13 @@ size_t test_devices_open(test_device *devices) {
             fprintf(stderr, "PAVE_TEST_REQUIRE names %s and there is none; %s\n", backends[b], report);
             fail();
         }
+        const size_t before = total;
         for (size_t i = 0; i < count && total < TEST_DEVICES_MAX; i++)
             total += open_one(&devices[total], found[i]);
+        if (count && total == before) {
+            fprintf(stderr, "PAVE_TEST_BACKENDS is %s, which is no device of %s\n", only, backends[b]);
+            fail();
+        }
     }
     fflush(stdout);
     return total;
