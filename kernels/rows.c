@@ -77,6 +77,22 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .efficiency = (EFFICIENCY)},
+#define DOT(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                  \
+    {.name = TEXT(NAME),                                                                  \
+     .family = PAVE__GEMM,                                                                \
+     .backend = PAVE__CUDA,                                                               \
+     .kind = PAVE_DEVICE_GPU,                                                             \
+     .path = PAVE_PATH_FMA,                                                               \
+     .precision = PAVE_HIGHEST,                                                           \
+     .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
+     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (BM), .wn = 4, .stages = 1,                \
+     .threads = (BN) / 4 * 32,                                                            \
+     .slice = 4,                                                                          \
+     .align = 16,                                                                         \
+     .layout = PAVE__LAYOUT_ROWS,                                                         \
+     .min_capability = 80,                                                                \
+     .registers = (REGISTERS),                                                            \
+     .efficiency = (EFFICIENCY)},
 #define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -162,6 +178,7 @@
 static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
+    PAVE_GEMM_DOT_ROWS(DOT)
     PAVE_GEMM_PTX_ROWS(PTX)
     PAVE_GEMM_PTX_FMA_ROWS(PTX_FMA)
     PAVE_GEMM_CL_ROWS(CL)

@@ -208,7 +208,8 @@ pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_k
                                .in_type = row->a_type == PAVE_T_TF32 || pave__has_scales(row->a_type)
                                               ? PAVE_F32
                                               : (pave_dtype)row->a_type,
-                               .precision = (pave_precision)row->precision};
+                               .precision = (pave_precision)row->precision,
+                               .align = row->align};
     if (!usable) return PAVE_OK;
     *usable = 0;
     if (!device) return pave__fail(PAVE_E_INVALID, "device is NULL where usable is asked for");

@@ -24,7 +24,7 @@ typedef enum pave_op {
 typedef struct pave_problem_params {
     size_t size;
     pave_op op;
-    int64_t m, k;         /* rows and width of x; for a reduction and a map, k is the row's length */
+    int64_t m, k;          /* rows and width of x; for a reduction and a map, k is the row's length */
     const int64_t *widths; /* layer_count outputs' widths; unused by a reduction and a map */
     size_t layer_count;    /* all but MLP: 1 */
     int64_t batch;         /* MATMUL: matrices; 0: 1 */
@@ -81,6 +81,8 @@ typedef struct pave_kernel_info {
     int32_t bm, bn, bk;       /* its tile; rows a block of what works on rows */
     pave_dtype in_type;       /* 0: any */
     pave_precision precision; /* the strongest promise it keeps for in_type operands */
+    int32_t
+        align; /* gemm: bytes that operands must start on, and their rows be apart, to be taken as they lie; 1: any */
 } pave_kernel_info;
 
 /* Row `index` of all there are in this build; PAVE_E_NOT_FOUND past the last. `usable` (may be NULL) is set

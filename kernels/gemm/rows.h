@@ -2,31 +2,34 @@
  * The gemm family's rows. Tiles are defined here and nowhere else: the .cu file instantiates its templates from
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
- * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency) a, b: an operand's
- * type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16 for a
- * float32, three products for one, so a third of the path's peak at most. PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm,
- * bn, bk, tm, tn, registers, efficiency) in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
- * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source) in: as SIMT.
- * kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register tile wm
- * × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
+ * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
+ *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16
+ *   for a float32, three products for one, so a third of the path's peak at most.
+ * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
+ *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
+ * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, registers, efficiency)
+ *   in: as SIMT. Few rows, k contiguous: four columns a warp.
+ * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
+ *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register
+ *   tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
  * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group.
- * PAVE_GEMM_PTX_FMA_ROWS(X): X(name, bm, bn, bk, wm, wn, stages, registers, efficiency) float32 on the ordinary
- * units, copied asynchronously as the PTX rows are; wm × wn: a warp's. */
+ * PAVE_GEMM_PTX_FMA_ROWS(X): X(name, bm, bn, bk, wm, wn, stages, registers, efficiency)
+ *   float32 on the ordinary units, copied asynchronously as the PTX rows are; wm × wn: a warp's. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
-#define PAVE_GEMM_MMA_ROWS(X)                                                                  \
-    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)     \
-    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)     \
-    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)       \
-    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68)    \
-    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)            \
-    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)         \
-    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)         \
-    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)             \
-    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)     \
-    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)     \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)         \
+#define PAVE_GEMM_MMA_ROWS(X)                                                               \
+    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)  \
+    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)  \
+    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)    \
+    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68) \
+    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)         \
+    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)      \
+    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)      \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)          \
+    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)  \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)  \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)      \
     X(pave_gemm_mma_128x128x32_f16x2, F16X2, F16X2, F16X2, 128, 128, 32, 64, 64, 3, 255, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
@@ -34,6 +37,11 @@
     X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 95, 0.30)    \
     X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 87, 0.40)    \
     X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
+
+#define PAVE_GEMM_DOT_ROWS(X)                             \
+    X(pave_gemm_dot_8x16_f32, F32, 8, 16, 256, 96, 0.30)  \
+    X(pave_gemm_dot_8x16_f16, F16, 8, 16, 512, 128, 0.30) \
+    X(pave_gemm_dot_8x16_bf16, BF16, 8, 16, 512, 128, 0.30)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                                \
     X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)   \
