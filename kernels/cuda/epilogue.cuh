@@ -85,11 +85,10 @@ __device__ __forceinline__ void operand_values(const pave_abi_link &link, const 
     }
 }
 
-/* What of a link is asked once is asked outside of the loops over values: branches would cost more than the arithmetic. T
- * says the operand of row r, column c. */
-template <int R, int C, class T>
-__device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const T &t) {
-#define PAVE_EACH(OP) _Pragma("unroll") for (int e = 0; e < R * C; e++) v[e / C][e % C] OP t(e / C, e % C)
+/* What of a link is asked once is asked outside of the loops over values: branches would cost more than the arithmetic. */
+template <int R, int C>
+__device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const float (&t)[R][C]) {
+#define PAVE_EACH(OP) _Pragma("unroll") for (int e = 0; e < R * C; e++) v[e / C][e % C] OP t[e / C][e % C]
     if (op == PAVE_LINK_ADD)
         PAVE_EACH(+=);
     else if (op == PAVE_LINK_SUB)
@@ -103,14 +102,16 @@ __device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const T &
 
 template <int R, int C>
 __device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
-    const float a = link.a;
-    if (link.operand == PAVE_OPERAND_SCALAR) {
-        binary_apply<R, C>(link.op, x.v, [a](int, int) { return a; });
-        return;
-    }
     float t[R][C];
-    operand_values<R, C>(link, tensor, x, t);
-    binary_apply<R, C>(link.op, x.v, [a, &t](int r, int c) { return a * t[r][c]; });
+    if (link.operand == PAVE_OPERAND_SCALAR) {
+#pragma unroll
+        for (int e = 0; e < R * C; e++) t[e / C][e % C] = link.a;
+    } else {
+        operand_values<R, C>(link, tensor, x, t);
+#pragma unroll
+        for (int e = 0; e < R * C; e++) t[e / C][e % C] *= link.a;
+    }
+    binary_apply<R, C>(link.op, x.v, t);
 }
 
 template <int R, int C>

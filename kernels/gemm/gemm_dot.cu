@@ -108,16 +108,21 @@ template <class T> struct dot_sums {
         float v[T::BM * T::COLS];
 #pragma unroll
         for (int i = 0; i < T::BM * T::COLS; i++) v[i] = acc[i / T::COLS][i % T::COLS];
-#pragma unroll
-        for (int half = 16; half > 0; half /= 2) {
-            const bool upper = (threadIdx.x & half) != 0;
-#pragma unroll
-            for (int i = 0; i < half; i++) {
-                const float kept = upper ? v[i + half] : v[i], sent = upper ? v[i] : v[i + half];
-                v[i] = kept + __shfl_xor_sync(0xffffffffu, sent, half);
-            }
-        }
+        halve<16>(v);
+        halve<8>(v);
+        halve<4>(v);
+        halve<2>(v);
+        halve<1>(v);
         return v[0];
+    }
+
+    template <int HALF> __device__ static __forceinline__ void halve(float (&v)[T::BM * T::COLS]) {
+        const bool upper = (threadIdx.x & HALF) != 0;
+#pragma unroll
+        for (int i = 0; i < HALF; i++) {
+            const float kept = upper ? v[i + HALF] : v[i], sent = upper ? v[i] : v[i + HALF];
+            v[i] = kept + __shfl_xor_sync(0xffffffffu, sent, HALF);
+        }
     }
 };
 
