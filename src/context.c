@@ -69,6 +69,8 @@ static void bar_if_broken(pave_context *context, const pave__row *row, pave_stat
     pave__bars *bars = &context->bars;
     if (!pave__row_doubtful(row) || bars->count == PAVE__BARS_MAX) return;
     if (status != PAVE_E_BUILD && status != PAVE_E_DEVICE) return;
+    for (size_t i = 0; i < bars->count; i++)
+        if (bars->list[i].row == row) return; /* a plan that a caller holds asked for it again */
     pave__log(PAVE_LOG_WARN, "%s: plans of this context are made without it", pave_last_message());
     bars->list[bars->count++] =
         (pave__refusal){row, 0, status == PAVE_E_BUILD ? PAVE__WHY_BUILD : PAVE__WHY_PROOF, 0, 0};

@@ -148,7 +148,7 @@ typedef enum pave__why {
     PAVE__WHY_LENGTH,  /* an index past 31 bits: have < need */
     PAVE__WHY_SPLIT,   /* k cannot be cut: no batch dimension is left for its slices */
     PAVE__WHY_BUILD,   /* the device's driver does not build it */
-    PAVE__WHY_PROOF    /* as the driver builds it, a product was wrong */
+    PAVE__WHY_PROOF    /* as the driver builds it, a product was wrong or did not come about */
 } pave__why;
 
 typedef struct pave__refusal {
