@@ -20,30 +20,30 @@
 #define KEEPS_F16 PAVE_HIGH
 #define KEEPS_BF16 PAVE_HIGH
 #define KEEPS_F16X2 PAVE_HIGHEST
+#define KEEPS_F32 PAVE_HIGHEST
 #define PATH_TF32 PAVE_PATH_TF32
 #define PATH_F16 PAVE_PATH_F16
 #define PATH_BF16 PAVE_PATH_BF16
 #define PATH_F16X2 PAVE_PATH_F16
+#define PATH_F32 PAVE_PATH_FMA
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define ALIGN_ROWS 16
 #define ALIGN_ANY 1
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
-#define STATE_BYTES 8
 /* That a launch bound of so many blocks leaves a thread: 65,536 a unit, given out by eights. */
 #define REGISTERS_OF(THREADS, BLOCKS) (65536 / ((THREADS) * (BLOCKS)) / 8 * 8)
-/* Local memory by source: gemm_cpu holds the tile, its strips of A and a panel of B; gemm_tile both operands' tiles with
- * padded rows, and a state for each item's columns. */
+/* Local memory by source: gemm_cpu holds the tile, its strips of A and a panel of B; gemm_tile both operands' tiles twice,
+ * and the tile's number. */
 #define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BM) + (WN))) * FLOAT_BYTES)
-#define LOCAL_gemm_tile(BM, BN, BK, WM, WN) \
-    ((BK) * ((BM) + (BN) + 8) * FLOAT_BYTES + (BM) * ((BN) / (WN)) * STATE_BYTES)
+#define LOCAL_gemm_tile(BM, BN, BK, WM, WN) (2 * (BK) * ((BM) + (BN)) * FLOAT_BYTES + 8)
 
 /* clang-format off */
-#define MMA(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
+#define BY_WARPS(NAME, BACKEND, SOURCE, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
-     .backend = PAVE__CUDA,                                                               \
+     .backend = PAVE__##BACKEND,                                                          \
      .kind = PAVE_DEVICE_GPU,                                                             \
      .path = PATH_##IN,                                                                   \
      .precision = KEEPS_##IN,                                                             \
@@ -57,7 +57,12 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
-     .efficiency = (EFFICIENCY)},
+     .efficiency = (EFFICIENCY),                                                          \
+     .source = (SOURCE)},
+#define MMA(NAME, ...) BY_WARPS(NAME, CUDA, NULL, __VA_ARGS__)
+#define PTX(NAME, ...) BY_WARPS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
+#define PTX_FMA(NAME, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
+    BY_WARPS(NAME, OPENCL, "gemm_fma", F32, F32, F32, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)
 #define SIMT(NAME, IN, LAYOUT, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -91,7 +96,7 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .efficiency = (EFFICIENCY)},
-#define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, EFFICIENCY, SOURCE)               \
+#define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__OPENCL,                                                             \
@@ -104,6 +109,7 @@
      .align = 1,                                                                          \
      .layout = PAVE__LAYOUT_ANY,                                                          \
      .slice = (BN),                                                                       \
+     .registers = (REGISTERS),                                                            \
      .shared_bytes = LOCAL_##SOURCE(BM, BN, BK, WM, WN),                                  \
      .efficiency = (EFFICIENCY),                                                          \
      .source = TEXT(SOURCE)},
@@ -133,12 +139,16 @@
     TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS, BLOCKS)                                   \
-    {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
+#define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, BLOCKS, SOURCE)                    \
+    {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__##BACKEND, .kind = (KIND), \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
-     .registers = REGISTERS_OF(THREADS, BLOCKS), .efficiency = 0.8},
+     .registers = REGISTERS_OF(THREADS, BLOCKS), .efficiency = 0.8, .source = (SOURCE)},
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS, BLOCKS) \
+    SCALES(NAME, CUDA, KIND_GPU, TO, COLS, THREADS, BLOCKS, NULL)
+#define MAP_SCALE_CL(NAME, KIND, TO, COLS, THREADS, BLOCKS, SOURCE) \
+    SCALES(NAME, OPENCL, KIND_##KIND, TO, COLS, THREADS, BLOCKS, TEXT(SOURCE))
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
@@ -157,10 +167,12 @@
      .a_type = (TYPE), .b_type = (TYPE),                                                   \
      .bm = (BM), .bn = (BN), .bk = 1, .wm = (BM), .wn = (BN), .stages = 1, .threads = 1,   \
      .align = 1, .slice = (SLICE), .sums = (SUMS), .efficiency = 1.0},
-#define PEAK_CUDA(NAME, PATH, THREADS, FLOPS)                                              \
-    {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__CUDA,                      \
+#define NVIDIA_PEAK(NAME, BACKEND, PATH, THREADS, FLOPS, SOURCE)                           \
+    {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__##BACKEND,                 \
      .kind = PAVE_DEVICE_GPU, .path = PAVE_PATH_##PATH, .threads = (THREADS), .align = 1,  \
-     .min_capability = 80, .peak_flops = (FLOPS)},
+     .min_capability = 80, .peak_flops = (FLOPS), .source = (SOURCE)},
+#define PEAK_CUDA(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, CUDA, PATH, THREADS, FLOPS, NULL)
+#define PEAK_PTX(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, OPENCL, PATH, THREADS, FLOPS, "peak_mma")
 #define PEAK_CL(NAME, KIND, THREADS, FLOPS, SOURCE)                                        \
     {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__OPENCL,                    \
      .kind = KIND_##KIND, .path = PAVE_PATH_FMA, .threads = (THREADS), .align = 1,         \
@@ -170,6 +182,8 @@ static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
     PAVE_GEMM_DOT_ROWS(DOT)
+    PAVE_GEMM_PTX_ROWS(PTX)
+    PAVE_GEMM_PTX_FMA_ROWS(PTX_FMA)
     PAVE_GEMM_CL_ROWS(CL)
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)
@@ -181,9 +195,11 @@ static const pave__row rows[] = {
     PAVE_MAP_SCALE_CUDA_ROWS(MAP_SCALE_CUDA)
     PAVE_MAP_SUM_CUDA_ROWS(MAP_SUM_CUDA)
     PAVE_MAP_CL_ROWS(MAP_CL)
+    PAVE_MAP_SCALE_CL_ROWS(MAP_SCALE_CL)
     PAVE_MAP_SUM_CL_ROWS(MAP_SUM_CL)
     PAVE_PEAK_CUDA_ROWS(PEAK_CUDA)
     PAVE_PEAK_CL_ROWS(PEAK_CL)
+    PAVE_PEAK_PTX_ROWS(PEAK_PTX)
     HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64, 0)
     HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64, 0)
     HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64, 0)

@@ -53,6 +53,12 @@ typedef struct pave__row {
     const char *source; /* OpenCL: name of the embedded source file */
 } pave__row;
 
+/* OpenCL rows that need a compute capability have instructions that OpenCL C has no words for: a driver may refuse them or
+ * make something else of them, and the device is then used without the row. */
+static inline int pave__row_doubtful(const pave__row *row) {
+    return row->backend == PAVE__OPENCL && row->min_capability > 0;
+}
+
 /* All rows of this build, every backend's, in order of preference where the planner predicts a tie. */
 const pave__row *pave__rows(size_t *count);
 /* By name; NULL where there is none. */

@@ -42,12 +42,8 @@ void pave__context_release(pave_context *context) {
             backend->kernel_unload(context->native, kernel->native);
             free(kernel);
         }
-        while (context->plans[b]) {
-            pave_plan *plan = context->plans[b];
-            context->plans[b] = plan->next;
-            pave__plan_release(plan);
-        }
     }
+    pave__plans_drop(context);
     while (context->free_events) {
         pave_event *event = context->free_events;
         context->free_events = event->next;
@@ -68,6 +64,19 @@ pave_device *pave_context_device(const pave_context *context) {
     return context ? context->device : NULL;
 }
 
+/* The lock is held. What went wrong for want of memory says nothing about the row. */
+static void bar_if_broken(pave_context *context, const pave__row *row, pave_status status) {
+    pave__bars *bars = &context->bars;
+    if (!pave__row_doubtful(row) || bars->count == PAVE__BARS_MAX) return;
+    if (status != PAVE_E_BUILD && status != PAVE_E_DEVICE) return;
+    for (size_t i = 0; i < bars->count; i++)
+        if (bars->list[i].row == row) return; /* a plan that a caller holds asked for it again */
+    pave__log(PAVE_LOG_WARN, "%s: plans of this context are made without it", pave_last_message());
+    bars->list[bars->count++] =
+        (pave__refusal){row, 0, status == PAVE_E_BUILD ? PAVE__WHY_BUILD : PAVE__WHY_PROOF, 0, 0};
+    pave__plans_drop(context);
+}
+
 /* Loading holds the lock: two threads that want the same kernel build it once. */
 pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **out) {
     pave_status status = PAVE_OK;
@@ -81,6 +90,7 @@ pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32
                      ? context->device->backend->kernel_load(context->native, row, link_mask, &kernel->native)
                      : pave__fail(PAVE_E_HOST_MEMORY, "no memory for kernel %s", row->name);
         if (status) {
+            bar_if_broken(context, row, status);
             free(kernel);
             kernel = NULL;
         } else {

@@ -50,6 +50,7 @@ struct pave_context {
     size_t plan_count;
     uint64_t plan_clock;     /* counts what was asked of the plans */
     pave_event *free_events; /* destroyed ones, to be used again */
+    pave__bars bars;         /* rows that did not work when they were loaded */
 };
 
 struct pave_queue {
@@ -99,6 +100,7 @@ struct pave_plan {
     pave_plan *next;     /* in its bucket */
     uint64_t hash, used; /* used: the cache's clock when it was last asked for */
     char *forced;        /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
+    size_t bars;         /* of the context, when it was made */
     pave_device_info device;
     pave__problem problem;
     pave__plan_data data;
@@ -147,12 +149,15 @@ void pave__context_release(pave_context *context);
 pave_buffer *pave__buffer_retain(pave_buffer *buffer);
 void pave__buffer_release(pave_buffer *buffer);
 void pave__plan_release(pave_plan *plan);
+/* Empties the context's cache of plans; its lock is held, or nobody else has the context. */
+void pave__plans_drop(pave_context *context);
 
 /* A queue over `*handle`, or over a new native queue where handle is NULL. */
 pave_status pave__queue_new(pave_context *context, const pave_queue_params *params, const uint64_t *handle,
                             pave_queue **queue);
 
-/* The loaded kernel of a row for a set of links, from the context's cache. */
+/* The loaded kernel of a row for a set of links, from the context's cache. A row that may not work on a device that should
+ * have it (pave__row_doubtful) and does not is barred: PAVE_E_BUILD or PAVE_E_DEVICE, and no later plan has it. */
 pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **kernel);
 
 /* The context's plan for a problem, counted for the caller: release it. */
@@ -162,9 +167,9 @@ pave_status pave__plan_check(const pave_plan *plan, const pave_context *context,
                              const pave__problem *problem);
 /* PAVE_KERNEL's value, or NULL. */
 const char *pave__forced_rows(void);
-/* Plans a problem on a device description; `forced` may be NULL. */
-pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
-                           pave_plan **plan);
+/* Plans a problem on a device description; `bars` and `forced` may be NULL. */
+pave_status pave__plan_new(const pave_device_info *device, const pave__bars *bars,
+                           const pave__problem *problem, const char *forced, pave_plan **plan);
 
 /* Runs a plan. `key`: the call's, or NULL (src/calls.h). */
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,

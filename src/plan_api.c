@@ -41,8 +41,8 @@ static pave_status refuse(const pave_device_info *device, const pave__plan_data 
     return pave__fail(PAVE_E_UNSUPPORTED, "no plan for this problem on %s: %s", device->name, text);
 }
 
-pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
-                           pave_plan **out) {
+pave_status pave__plan_new(const pave_device_info *device, const pave__bars *bars,
+                           const pave__problem *problem, const char *forced, pave_plan **out) {
     pave_plan *plan = calloc(1, sizeof *plan);
     char *copy = forced ? strdup(forced) : NULL;
     if (!plan || (forced && !copy)) {
@@ -53,12 +53,13 @@ pave_status pave__plan_new(const pave_device_info *device, const pave__problem *
     atomic_init(&plan->refs, 1);
     plan->id = pave__new_id();
     plan->forced = copy;
+    plan->bars = bars ? bars->count : 0;
     plan->device = *device;
     memcpy(&plan->problem, problem, problem_bytes(problem));
     size_t count;
     const pave__row *rows = pave__rows(&count);
-    pave_status status =
-        pave__plan_make(device, pave__backend_of(device), rows, count, &plan->problem, forced, &plan->data);
+    pave_status status = pave__plan_make(device, pave__backend_of(device), rows, count, bars, &plan->problem,
+                                         forced, &plan->data);
     if (status == PAVE_E_UNSUPPORTED) refuse(device, &plan->data);
     if (status == PAVE_E_INVALID) pave__fail(status, "PAVE_KERNEL: \"%s\" names no kernel row", forced);
     if (status) {
@@ -109,6 +110,16 @@ static void cache_add(pave_context *context, pave_plan *plan) {
     context->plan_count++;
 }
 
+void pave__plans_drop(pave_context *context) {
+    for (int b = 0; b < PAVE__BUCKETS; b++)
+        while (context->plans[b]) {
+            pave_plan *plan = context->plans[b];
+            context->plans[b] = plan->next;
+            pave__plan_release(plan);
+        }
+    context->plan_count = 0;
+}
+
 pave_status pave__plan_get(pave_context *context, const pave__problem *problem, pave_plan **out) {
     const char *forced = pave__forced_rows();
     uint64_t hash = XXH3_64bits(problem, problem_bytes(problem));
@@ -118,7 +129,7 @@ pave_status pave__plan_get(pave_context *context, const pave__problem *problem, 
     if (plan) {
         atomic_fetch_add(&plan->refs, 1);
     } else {
-        status = pave__plan_new(&context->device->info, problem, forced, &plan);
+        status = pave__plan_new(&context->device->info, &context->bars, problem, forced, &plan);
         if (!status) {
             plan->hash = hash;
             cache_add(context, plan);

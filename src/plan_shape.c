@@ -186,5 +186,5 @@ pave_status pave_plan_create(const pave_device_info *device, const pave_problem_
     memset(&p, 0, sizeof p);
     pave_status status = shape_problem(problem, &p);
     const char *forced = problem->kernel && *problem->kernel ? problem->kernel : pave__forced_rows();
-    return status ? status : pave__plan_new(device, &p, forced, plan);
+    return status ? status : pave__plan_new(device, NULL, &p, forced, plan);
 }

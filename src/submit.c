@@ -264,6 +264,30 @@ pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan) {
     return status;
 }
 
+/* Whether a row was barred since the plan was made. */
+static bool has_barred(pave_context *context, const pave_plan *plan) {
+    pthread_mutex_lock(&context->lock);
+    bool barred = context->bars.count > plan->bars;
+    pthread_mutex_unlock(&context->lock);
+    return barred;
+}
+
+pave_status pave__plan_ready(pave_queue *queue, const pave__problem *problem, pave_plan **out) {
+    for (;;) {
+        pave_plan *plan;
+        pave_status status = pave__plan_get(queue->context, problem, &plan);
+        if (status) return status;
+        status = pave__make_ready(queue, plan);
+        if (!status) {
+            *out = plan;
+            return PAVE_OK;
+        }
+        bool again = has_barred(queue->context, plan);
+        pave__plan_release(plan);
+        if (!again) return status;
+    }
+}
+
 /* What can fail for want of memory or a kernel fails before the first launch, so that y stays untouched. */
 static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave__job *job, ready *list) {
     pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
@@ -319,7 +343,7 @@ pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pav
         return status ? status : pave__submit(queue, plan, &lowered->job, sync, key);
     }
     pave_plan *found;
-    pave_status status = pave__plan_get(queue->context, &lowered->problem, &found);
+    pave_status status = pave__plan_ready(queue, &lowered->problem, &found);
     if (status) return status;
     status = pave__submit(queue, found, &lowered->job, sync, key);
     pave__plan_release(found);

@@ -99,8 +99,8 @@ int bench_measure(tool_session *s, const pave_device_info *info, const bench_cas
     bench_operands *o;
     memset(result, 0, sizeof *result);
     pave_status status = bench_operands_make(s, c, &o);
-    if (!status) status = note_plan(s, c, o, result);
     if (!status) status = time_all(s, c, o, runs, result);
+    if (!status) status = note_plan(s, c, o, result); /* the plan that ran: a first use may change it */
     bench_operands_free(o);
     if (status)
         return tool_fail(status, "%s %lld rows of %lld", c->suite, (long long)c->m, (long long)c->k),

@@ -2,6 +2,7 @@
  * Describes OpenCL devices to the planner. OpenCL tells shapes and sizes, not rates: those are estimates from
  * clocks and widths, good to a factor, that pave_device_measure replaces. */
 #include "backends/opencl/driver.h"
+#include "backends/nvidia.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,20 @@ static void estimate_gpu(double clock, pave_device_info *info) {
     info->launch_ns = 6000;
 }
 
+/* What NVIDIA's extension and the architecture tell beyond that. A group's local memory stays what OpenCL allows. */
+static void describe_nvidia(cl_device_id device, double clock, pave_device_info *info) {
+    info->compute_capability = (int32_t)(10 * (uint32_t)number(device, NV_COMPUTE_CAPABILITY_MAJOR) +
+                                         (uint32_t)number(device, NV_COMPUTE_CAPABILITY_MINOR));
+    info->registers_per_unit = (int32_t)number(device, NV_REGISTERS_PER_BLOCK);
+    if (info->compute_capability < NVIDIA_OLDEST) return;
+    const nvidia_rates *r = nvidia_rates_of(info->compute_capability);
+    nvidia_describe(info->compute_capability, clock, info);
+    info->memory_bytes_per_s = r->memory_bytes_per_s;
+    info->threads_per_unit = r->threads;
+    info->blocks_per_unit = r->blocks;
+    info->shared_bytes_per_unit = (uint64_t)r->shared_kib << 10;
+}
+
 bool cl_describe(const cl_native *native, int platform, int index, pave_device_info *info, char *why,
                  size_t capacity) {
     cl_device_id d = native->device;
@@ -87,11 +102,6 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
     snprintf(info->driver, sizeof info->driver, "%.60s %.60s", platform_name, driver);
     bool cpu = (number(d, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
     info->kind = cpu ? PAVE_DEVICE_CPU : PAVE_DEVICE_GPU;
-    if (has_extension(d, "cl_nv_device_attribute_query")) {
-        info->compute_capability = (int32_t)(10 * (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MAJOR) +
-                                             (uint32_t)number(d, NV_COMPUTE_CAPABILITY_MINOR));
-        info->registers_per_unit = (int32_t)number(d, NV_REGISTERS_PER_BLOCK);
-    }
     info->compute_units = (int32_t)number(d, CL_DEVICE_MAX_COMPUTE_UNITS);
     info->threads_per_block = (int32_t)number(d, CL_DEVICE_MAX_WORK_GROUP_SIZE);
     int32_t width = (int32_t)number(d, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
@@ -106,5 +116,6 @@ bool cl_describe(const cl_native *native, int platform, int index, pave_device_i
         estimate_cpu(clock, info);
     else
         estimate_gpu(clock, info);
+    if (has_extension(d, "cl_nv_device_attribute_query")) describe_nvidia(d, clock, info);
     return true;
 }

@@ -90,7 +90,8 @@ typedef struct cl_kernel_entry {
     cl_kernel kernel;
     pthread_mutex_t lock;
     cl_cache_key key;
-    bool unsaved; /* the binary goes to the cache when the kernel is let go */
+    bool built;   /* from source, not from the cache */
+    bool unsaved; /* the binary goes to the cache, at the latest when the kernel is let go */
 } cl_kernel_entry;
 
 /* Loads the ICD loader `library`; false with the reason in `why`. */
@@ -111,6 +112,9 @@ pave_status cl_record(void *queue, void *const *kernels, const pave__launch *lis
                       void **recorded);
 pave_status cl_replay(void *queue, void *recorded);
 void cl_record_free(void *queue, void *recorded);
+/* PAVE_OK where `kernel`, a gemm row's, gives a right product; else PAVE_E_DEVICE with the first value that is wrong, or
+ * whatever went wrong on the way (prove.c). */
+pave_status cl_prove(cl_ctx *context, const pave__row *row, void *kernel);
 
 /* The disk cache of program binaries. Reading gives NULL where there is none that can be trusted; writing never fails
  * aloud. */

@@ -93,9 +93,13 @@ static void options_of(const cl_ctx *c, const pave__row *row, uint32_t link_mask
         text, capacity,
         "-cl-std=CL1.2 -DPAVE_KERNEL=%s -DPAVE_BM=%d -DPAVE_BN=%d -DPAVE_BK=%d -DPAVE_WM=%d -DPAVE_WN=%d "
         "-DPAVE_THREADS=%d -DPAVE_SLICE=%d -DPAVE_A_TYPE=%d -DPAVE_B_TYPE=%d -DPAVE_LINK_MASK=0x%" PRIx32
-        " -DPAVE_VECTOR_WIDTH=%d",
+        " -DPAVE_VECTOR_WIDTH=%d -DPAVE_STAGES=%d -DPAVE_PATH=%d",
         row->name, row->bm, row->bn, row->bk, row->wm, row->wn, row->threads, row->slice, row->a_type,
-        row->b_type, link_mask, vector_width(&c->info));
+        row->b_type, link_mask, vector_width(&c->info), row->stages, row->path);
+    /* NVIDIA's compiler can be told; others would refuse the option. */
+    size_t used = strlen(text);
+    if (c->info.compute_capability > 0 && row->registers > 0)
+        snprintf(text + used, capacity - used, " -cl-nv-maxrregcount=%d", row->registers);
 }
 
 /* Everything that decides the binary; false where it cannot be told, for then there is no key to trust. */
@@ -175,8 +179,6 @@ static pave_status from_source(const cl_ctx *c, const pave__row *row, const char
     return PAVE_OK;
 }
 
-/* A GPU's binary is there once it is built. A CPU's is not, so it is saved when the kernel is let go: the first result does not
- * wait for it. */
 static pave_status load_program(const cl_ctx *c, const pave__row *row, uint32_t link_mask,
                                 cl_kernel_entry *entry) {
     char options[1024];
@@ -188,29 +190,43 @@ static pave_status load_program(const cl_ctx *c, const pave__row *row, uint32_t 
     entry->program = keyed ? from_cache(c, entry->key, options) : NULL;
     if (!entry->program) {
         status = from_source(c, row, text, options, &entry->program);
-        entry->unsaved = !status && keyed && c->info.kind == PAVE_DEVICE_CPU;
-        if (!status && keyed && !entry->unsaved) to_cache(entry->program, entry->key);
+        entry->built = true;
+        entry->unsaved = keyed;
     }
     free(text);
     return status;
 }
 
+/* What is in the cache was proven before it came there. A GPU's binary is there once it is built. A CPU's is not, so it is
+ * saved when the kernel is let go: the first result does not wait for it. */
+static pave_status make_kernel(cl_ctx *c, const pave__row *row, cl_kernel_entry *entry) {
+    cl_int code;
+    entry->kernel = cl_driver.clCreateKernel(entry->program, row->name, &code);
+    pave_status status = cl_check(code, row->name);
+    if (status) return status;
+    if (entry->built && pave__row_doubtful(row) && row->family == PAVE__GEMM)
+        status = cl_prove(c, row, entry);
+    if (status) cl_driver.clReleaseKernel(entry->kernel);
+    if (status || !entry->unsaved || c->info.kind == PAVE_DEVICE_CPU) return status;
+    to_cache(entry->program, entry->key);
+    entry->unsaved = false;
+    return PAVE_OK;
+}
+
 pave_status cl_kernel_load(void *context, const pave__row *row, uint32_t link_mask, void **kernel) {
-    cl_ctx *c = context;
     cl_kernel_entry *entry = calloc(1, sizeof *entry);
     if (!entry) return pave__fail(PAVE_E_HOST_MEMORY, "opencl: no memory for kernel %s", row->name);
-    pave_status status = load_program(c, row, link_mask, entry);
+    pthread_mutex_init(&entry->lock, NULL);
+    pave_status status = load_program(context, row, link_mask, entry);
     if (!status) {
-        cl_int code;
-        entry->kernel = cl_driver.clCreateKernel(entry->program, row->name, &code);
-        status = cl_check(code, row->name);
+        status = make_kernel(context, row, entry);
         if (status) cl_driver.clReleaseProgram(entry->program);
     }
     if (status) {
+        pthread_mutex_destroy(&entry->lock);
         free(entry);
         return status;
     }
-    pthread_mutex_init(&entry->lock, NULL);
     *kernel = entry;
     return PAVE_OK;
 }

@@ -9,10 +9,14 @@
  *   in: F32, F16, BF16. layout: ROWS, k contiguous and rows aligned to 16 bytes; ANY, which is any strides too.
  * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, registers, efficiency)
  *   in: as SIMT. Few rows, k contiguous: four columns a warp.
- * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
- *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
- *   group, register tile wm × wn. Any alignment. The CPUs' tile fills half a core's second-level cache, which PoCL calls local
- *   memory, of 1 MB; the small one is for those of 256 KB and for products of fewer tiles than there are cores. */
+ * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
+ *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register
+ *   tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
+ *   The CPUs' tile fills half a core's second-level cache, which PoCL calls local memory, of 1 MB; the small one is for those
+ *   of 256 KB and for products of fewer tiles than there are cores.
+ * PAVE_GEMM_PTX_ROWS(X): as MMA, in OpenCL C with inline PTX, within the 48 KiB of an OpenCL work-group.
+ * PAVE_GEMM_PTX_FMA_ROWS(X): X(name, bm, bn, bk, wm, wn, stages, registers, efficiency)
+ *   float32 on the ordinary units, copied asynchronously as the PTX rows are; wm × wn: a warp's. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
@@ -41,13 +45,29 @@
     X(pave_gemm_dot_8x16_f16, F16, 8, 16, 512, 128, 0.30) \
     X(pave_gemm_dot_8x16_bf16, BF16, 8, 16, 512, 128, 0.30)
 
-#define PAVE_GEMM_CL_ROWS(X)                                                         \
-    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 256, 256, 12, 32, 1, 0.75, gemm_cpu)   \
-    X(pave_gemm_cpu_96x128_f32, CPU, F32, 96, 128, 256, 12, 32, 1, 0.65, gemm_cpu)   \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 256, 256, 12, 32, 1, 0.70, gemm_cpu)   \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 256, 256, 12, 32, 1, 0.70, gemm_cpu) \
-    X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile) \
-    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile) \
-    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
+#define PAVE_GEMM_PTX_ROWS(X)                                                              \
+    X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90) \
+    X(pave_gemm_ptx_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)   \
+    X(pave_gemm_ptx_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)        \
+    X(pave_gemm_ptx_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)     \
+    X(pave_gemm_ptx_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)         \
+    X(pave_gemm_ptx_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90) \
+    X(pave_gemm_ptx_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)
+
+#define PAVE_GEMM_PTX_FMA_ROWS(X)                                     \
+    X(pave_gemm_fma_128x128x8_f32, 128, 128, 8, 64, 64, 4, 255, 0.66) \
+    X(pave_gemm_fma_64x64x16_f32, 64, 64, 16, 32, 32, 4, 168, 0.61)
+
+#define PAVE_GEMM_CL_ROWS(X)                                                                  \
+    X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)         \
+    X(pave_gemm_cpu_96x128_f32, CPU, F32, 96, 128, 256, 12, 32, 1, 0, 0.65, gemm_cpu)         \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)         \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)       \
+    X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.44, gemm_tile)   \
+    X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile)   \
+    X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile) \
+    X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 128, 0.40, gemm_tile)     \
+    X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 128, 0.33, gemm_tile)     \
+    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 128, 0.33, gemm_tile)
 
 #endif

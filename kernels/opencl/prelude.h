@@ -50,6 +50,13 @@
 #define PV_ROLLED
 #endif
 
+/* Lane e of a float4, a constant. */
+#define PV_LANE(v, e) ((e) == 0 ? (v).s0 : (e) == 1 ? (v).s1 : (e) == 2 ? (v).s2 : (v).s3)
+
+/* Before a loop whose index is to be a constant in each round, and before one that is to stay a loop. */
+#define PV_UNROLL _Pragma("unroll")
+#define PV_LOOP _Pragma("unroll 1")
+
 /* Any grid is right: a group's place in it and the number of groups, whatever the grid's rank. */
 #define PV_GROUP                                                                                           \
     (((long)get_group_id(2) * (long)get_num_groups(1) + (long)get_group_id(1)) * (long)get_num_groups(0) + \
@@ -146,6 +153,38 @@ static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
         PV_VSTORE(v, 0, (__global float *)base + i);
 }
 
+#if PAVE_THREADS != 1
+/* Four consecutive elements that lie on a multiple of their size, at once: vload and vstore promise a compiler no
+ * more than an element's alignment, and it then moves them one by one. */
+static inline float4 pv_load_quad(__global const char *base, int type, long i) {
+    if (type == PAVE_T_F16) {
+        ushort4 bits = *(__global const ushort4 *)(base + i * 2);
+        return vload_half4(0, (const half *)&bits);
+    }
+    if (type == PAVE_T_BF16) return as_float4(convert_uint4(*(__global const ushort4 *)(base + i * 2)) << 16);
+    return *(__global const float4 *)(base + i * 4);
+}
+
+static inline void pv_store_quad(__global char *base, int type, long i, float4 v) {
+    if (type == PAVE_T_F16) {
+        ushort4 bits;
+        vstore_half4_rte(v, 0, (half *)&bits);
+        *(__global ushort4 *)(base + i * 2) = bits;
+    } else if (type == PAVE_T_BF16) {
+        *(__global ushort4 *)(base + i * 2) = convert_ushort4(pv_round(v, 16));
+    } else if (type == PAVE_T_TF32) {
+        *(__global uint4 *)(base + i * 4) = pv_round(v, 13) << 13;
+    } else {
+        *(__global float4 *)(base + i * 4) = v;
+    }
+}
+
+static inline int pv_is_quad(__global const char *base, int type, long i) {
+    return (((size_t)base + (size_t)i * PV_WIDTH(type)) & (4 * PV_WIDTH(type) - 1)) == 0;
+}
+#endif
+
+#if PAVE_THREADS == 1
 /* The first `count` lanes; the others are `rest` and their memory is not touched. Stride in elements. */
 static inline PV_VT pv_load_some(__global const char *base, int type, long i, long stride, int count,
                                  float rest) {
@@ -166,5 +205,29 @@ static inline void pv_store_some(__global char *base, int type, long i, int coun
     PV_ROLLED
     for (int j = 0; j < count; j++) pv_store1(base, type, i + j, lane[j]);
 }
+#else
+/* The same for the items of a GPU, whose registers have no index. */
+static inline float4 pv_load_some(__global const char *base, int type, long i, long stride, int count,
+                                  float rest) {
+    if (count >= 4 && stride == 1 && pv_is_quad(base, type, i)) return pv_load_quad(base, type, i);
+    float4 v = (float4)(rest);
+    if (count > 0) v.s0 = pv_load1(base, type, i);
+    if (count > 1) v.s1 = pv_load1(base, type, i + stride);
+    if (count > 2) v.s2 = pv_load1(base, type, i + 2 * stride);
+    if (count > 3) v.s3 = pv_load1(base, type, i + 3 * stride);
+    return v;
+}
+
+static inline void pv_store_some(__global char *base, int type, long i, int count, float4 v) {
+    if (count >= 4 && pv_is_quad(base, type, i)) {
+        pv_store_quad(base, type, i, v);
+        return;
+    }
+    if (count > 0) pv_store1(base, type, i, v.s0);
+    if (count > 1) pv_store1(base, type, i + 1, v.s1);
+    if (count > 2) pv_store1(base, type, i + 2, v.s2);
+    if (count > 3) pv_store1(base, type, i + 3, v.s3);
+}
+#endif
 
 #endif

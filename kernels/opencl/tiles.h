@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which part of which product a group computes. Tiles are numbered one batch or group after the other; within one, columns
- * of tiles are walked in bands of group_m row tiles, row tile fastest, so that groups running side by side share operands in
- * the cache. */
+ * Which part of which product a group computes. Tiles are numbered one batch or group after the other; within one,
+ * columns of tiles are walked in bands of group_m row tiles, row tile fastest, so that groups running side by side
+ * share operands in the cache. */
 #ifndef PAVE_KERNELS_OPENCL_TILES_H
 #define PAVE_KERNELS_OPENCL_TILES_H
 
 #include "prelude.h"
 
-/* One tile of one product. a, b, y and p are where its first row, first column and first row's state lie; rows count as links
- * count them. Strides are in elements. */
+/* One tile of one product. a, b, y and p are where its first row, first column and first row's state lie; rows
+ * count as links count them. Strides are in elements. */
 typedef struct pv_job {
     __global const char *a, *b;
     __global char *y;
@@ -16,7 +16,8 @@ typedef struct pv_job {
     long a_row, a_col, b_row, b_col, y_row, k;
     long row, col;
     long batch[PAVE_BATCH_DIMS];
-    int rows, cols; /* that exist, at most the tile's */
+    int rows, cols;        /* that exist, at most the tile's */
+    long a_scale, b_scale; /* byte in A and B where the scale of the tile's first row is; 0: none */
 } pv_job;
 
 static inline long pv_tiles_of(long n, int tile) {
@@ -38,6 +39,12 @@ static inline long2 pv_tile(long index, long tiles_m, long tiles_n, long group_m
     return (long2)(first + rest % height, rest / height);
 }
 
+/* Where the scale of a tile's first row is: matrices with scales lie one behind the other, `offset` bytes before
+ * this one's. */
+static inline long pv_scale_at(long base, long offset, long ld, long row, int type) {
+    return base == 0 ? 0 : base + (offset / PV_WIDTH(type) / ld + row) * 4;
+}
+
 /* The last group that starts at or before a tile, which is never an empty one. */
 static inline int pv_group_of(__global const pave_abi_group *groups, int count, long tile) {
     int low = 0;
@@ -49,8 +56,8 @@ static inline int pv_group_of(__global const pave_abi_group *groups, int count, 
     return low;
 }
 
-/* The product at a batch index in the terms of a group. Its rows' states lie behind those of the batches before, its links'
- * rows start at 0. */
+/* The product at a batch index in the terms of a group. Its rows' states lie behind those of the batches before,
+ * its links' rows start at 0. */
 static inline void pv_batch_problem(const pave_abi_gemm *args, long index, long tiles, long *batch,
                                     pave_abi_group *of) {
     pv_unflatten(index, args->batch, batch);
@@ -89,7 +96,10 @@ static inline void pv_take(const pave_abi_gemm *args, __global const char *a, __
     job->a = a + args->a.offset + of.a_offset + row * of.a_row * PV_WIDTH(PAVE_A_TYPE);
     job->b = b + args->b.offset + of.b_offset + col * of.b_row * PV_WIDTH(PAVE_B_TYPE);
     job->y = y + args->y.offset + of.y_offset + (row * of.y_row + col) * PV_WIDTH(args->y_type);
-    job->p = (__global float *)(p + args->p_offset) + ((states + of.row_base + row) * args->slots + at.y) * 2;
+    job->p = (__global float *)(p + args->p_offset) +
+            ((states + of.row_base + row) * args->slots + at.y * (PAVE_BN / PAVE_SLICE)) * 2;
+    job->a_scale = pv_scale_at(args->a_scale, of.a_offset, of.a_row, row, PAVE_A_TYPE);
+    job->b_scale = pv_scale_at(args->b_scale, of.b_offset, of.b_row, col, PAVE_B_TYPE);
     job->a_row = of.a_row, job->a_col = of.a_col, job->b_row = of.b_row, job->b_col = of.b_col;
     job->y_row = of.y_row, job->k = of.k;
     job->row = of.row_base + row, job->col = col;

@@ -157,7 +157,6 @@ static pave_status plan_all(pave_queue *queue, lowering *s) {
     const pave_plan *given = s->params->plan;
     pave_status status = PAVE_OK;
     for (size_t g = 0; !status && g < s->params->group_count;) {
-        pave_plan *plan;
         g = next_run(s, g);
         if (s->run.nothing) continue;
         if (given) {
@@ -165,10 +164,9 @@ static pave_status plan_all(pave_queue *queue, lowering *s) {
             if (!status) status = pave__make_ready(queue, given);
             continue;
         }
-        status = pave__plan_get(queue->context, &s->run.problem, &plan);
-        if (status) return status;
-        status = pave__make_ready(queue, plan);
-        pave__plan_release(plan);
+        pave_plan *plan;
+        status = pave__plan_ready(queue, &s->run.problem, &plan);
+        if (!status) pave__plan_release(plan);
     }
     return status;
 }

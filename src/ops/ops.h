@@ -142,6 +142,9 @@ pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pav
                       const pave_sync *sync, pave__key *key);
 /* Makes ready what can fail for want of memory or a kernel, where several plans are to run one after the other. */
 pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan);
+/* The context's plan for a problem, made ready and counted for the caller: release it. Where a row turns out not to work here
+ * the plan is another one, without it. */
+pave_status pave__plan_ready(pave_queue *queue, const pave__problem *problem, pave_plan **plan);
 /* The plan alone, counted for the caller. PAVE_E_INVALID where there is nothing to launch. */
 pave_status pave__plan_of(pave_context *context, const pave__lowered *lowered, pave_plan **plan);
 

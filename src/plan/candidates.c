@@ -128,6 +128,8 @@ pave__refusal pave__judge_row(const pave__planning *p, const pave__row *row, int
     if (!pave__row_refused(p->device, p->backend, row, &no) && row->family == PAVE__GEMM &&
         pave__strength(row->precision) < pave__strength(p->precision))
         no.why = PAVE__WHY_PRECISION;
+    for (size_t i = 0; p->bars && no.why == PAVE__WHY_NONE && i < p->bars->count; i++)
+        if (p->bars->list[i].row == row) no = p->bars->list[i];
     no.layer = layer;
     return no;
 }

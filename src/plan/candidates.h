@@ -12,7 +12,8 @@ typedef struct pave__planning {
     pave__backend_id backend;
     const pave__row *rows;
     size_t row_count;
-    const char *forced; /* NULL: nothing is forced */
+    const pave__bars *bars; /* NULL: none */
+    const char *forced;     /* NULL: nothing is forced */
     int precision;
     pave__plan_data *plan; /* receives refusals; NULL: nobody asks for them */
 } pave__planning;

@@ -115,11 +115,17 @@ static bool writes_nothing(const pave__problem *q) {
 }
 
 pave_status pave__plan_make(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
-                            size_t row_count, const pave__problem *problem, const char *forced,
-                            pave__plan_data *plan) {
-    builder b = {
-        .p = {device, backend, rows, row_count, forced && *forced ? forced : NULL, problem->precision, plan},
-        .problem = problem};
+                            size_t row_count, const pave__bars *bars, const pave__problem *problem,
+                            const char *forced, pave__plan_data *plan) {
+    builder b = {.p = {.device = device,
+                       .backend = backend,
+                       .rows = rows,
+                       .row_count = row_count,
+                       .bars = bars,
+                       .forced = forced && *forced ? forced : NULL,
+                       .precision = problem->precision,
+                       .plan = plan},
+                 .problem = problem};
     plan->workspace_bytes = 0;
     plan->predicted_ns = 0;
     plan->step_count = plan->refusal_count = 0;

@@ -146,7 +146,9 @@ typedef enum pave__why {
     PAVE__WHY_GRID,    /* more blocks than a launch can have: have < need */
     PAVE__WHY_GROUPED, /* needs operands packed, and a group's are taken as they lie */
     PAVE__WHY_LENGTH,  /* an index past 31 bits: have < need */
-    PAVE__WHY_SPLIT    /* k cannot be cut: no batch dimension is left for its slices */
+    PAVE__WHY_SPLIT,   /* k cannot be cut: no batch dimension is left for its slices */
+    PAVE__WHY_BUILD,   /* the device's driver does not build it */
+    PAVE__WHY_PROOF    /* as the driver builds it, a product was wrong or did not come about */
 } pave__why;
 
 typedef struct pave__refusal {
@@ -155,6 +157,13 @@ typedef struct pave__refusal {
     pave__why why;
     double have, need;
 } pave__refusal;
+
+/* Rows that turned out not to work on a device that should have them; as many as may (pave__row_doubtful). */
+#define PAVE__BARS_MAX 32
+typedef struct pave__bars {
+    size_t count;
+    pave__refusal list[PAVE__BARS_MAX];
+} pave__bars;
 
 #define PAVE__STEPS_MAX (4 * PAVE_MAX_LAYERS + 3)
 #define PAVE__REFUSALS_MAX 96
@@ -167,16 +176,16 @@ typedef struct pave__plan_data {
     pave__refusal refusals[PAVE__REFUSALS_MAX]; /* the first layers' where there are more */
 } pave__plan_data;
 
-/* Plans `problem` on `device` with those of `rows` whose backend is `backend`. `forced` (may be NULL): comma
- * separated row names; a family with a forced row uses that row or fails. Returns PAVE_OK, or
+/* Plans `problem` on `device` with those of `rows` whose backend is `backend`, and without those that `bars` (may be NULL)
+ * refuses. `forced` (may be NULL): comma separated row names; a family with a forced row uses that row or fails. Returns PAVE_OK, or
  * PAVE_E_UNSUPPORTED with the reasons in plan->refusals, or PAVE_E_INVALID where `forced` names no row. A gemm row's name may
  * be followed by a slash and the number of slices that its k is cut into.
  * Where nothing is to be written (m = 0, or a last width 0 with no reduction) the plan has no steps; K = 0 is
  * a plan like any other. `plan` need not be cleared first, and what lies past its two counts is left as it
  * was. */
 pave_status pave__plan_make(const pave_device_info *device, pave__backend_id backend, const pave__row *rows,
-                            size_t row_count, const pave__problem *problem, const char *forced,
-                            pave__plan_data *plan);
+                            size_t row_count, const pave__bars *bars, const pave__problem *problem,
+                            const char *forced, pave__plan_data *plan);
 
 /* Bytes of a PAVE_T_*; 0 for none. */
 int pave__type_bytes(int type);

@@ -24,6 +24,9 @@ static int device_reason(const pave__refusal *r, char *text, size_t capacity) {
     case PAVE__WHY_ALLOC:
         return snprintf(text, capacity, "needs %.0f bytes of scratch, the device's largest buffer is %.0f",
                         r->need, r->have);
+    case PAVE__WHY_BUILD: return snprintf(text, capacity, "does not build on this device");
+    case PAVE__WHY_PROOF:
+        return snprintf(text, capacity, "gives no right product as this device's driver builds it");
     case PAVE__WHY_BACKEND: return snprintf(text, capacity, "belongs to another backend");
     case PAVE__WHY_GRID:
         return snprintf(text, capacity, "needs %.0f blocks, a launch can have %.0f", r->need, r->have);

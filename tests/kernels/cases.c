@@ -42,7 +42,7 @@ void each_row(const char *family, void (*check)(const test_device *on, const pav
             pave_kernel_info row = {.size = sizeof row};
             int32_t usable;
             if (pave_kernel_describe(i, devices[d].device, &row, &usable)) break;
-            if (!usable || strcmp(row.family, family)) continue;
+            if (!usable || strcmp(row.family, family) || !test_wanted("PAVE_TEST_ROWS", row.name)) continue;
             printf("# %s on %s\n", row.name, devices[d].info.selector);
             fflush(stdout);
             force_row(row.name);
@@ -50,7 +50,9 @@ void each_row(const char *family, void (*check)(const test_device *on, const pav
             force_row(NULL);
             rows++;
         }
-        if (!rows) fprintf(stderr, "%s: no %s row is usable\n", devices[d].info.selector, family);
+        if (!rows)
+            fprintf(stderr, "%s: no %s row is usable, or none that PAVE_TEST_ROWS names\n",
+                    devices[d].info.selector, family);
         assert_true(rows > 0);
     }
 }

@@ -9,7 +9,7 @@ class Info(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("family", ctypes.c_char_p),
                 ("backend", ctypes.c_char_p), ("path", ctypes.c_int), ("bm", ctypes.c_int32),
                 ("bn", ctypes.c_int32), ("bk", ctypes.c_int32), ("in_type", ctypes.c_int),
-                ("precision", ctypes.c_int)]
+                ("precision", ctypes.c_int), ("align", ctypes.c_int32)]
 
 
 library = ctypes.CDLL(sys.argv[3])

@@ -99,6 +99,6 @@ pave_status case_plan(const plan_case *c, pave__problem *problem, pave__plan_dat
     const pave__row *rows = pave__rows(&count);
     memset(plan, 0xA5, sizeof *plan);
     case_problem(c, problem);
-    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, problem, c->forced,
-                           plan);
+    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, NULL, problem,
+                           c->forced, plan);
 }

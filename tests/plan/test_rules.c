@@ -25,7 +25,7 @@ static pave_status plan_on(const pave_device_info *device, const plan_case *c) {
     size_t count;
     const pave__row *rows = pave__rows(&count);
     case_problem(c, &problem);
-    return pave__plan_make(device, PAVE__CUDA, rows, count, &problem, c->forced, &plan);
+    return pave__plan_make(device, PAVE__CUDA, rows, count, NULL, &problem, c->forced, &plan);
 }
 
 static const plan_case square = {.device = "rtx4090", .m = 1024, .k = 1024, .widths = {1024}, .packed = 1};
@@ -229,7 +229,8 @@ static const pave__row reduce_row = {.name = "r",
 
 static pave_status plan_rows(const pave__row *rows, size_t count, const plan_case *c) {
     case_problem(c, &problem);
-    return pave__plan_make(pave__device_named("rtx4090"), PAVE__CUDA, rows, count, &problem, NULL, &plan);
+    return pave__plan_make(pave__device_named("rtx4090"), PAVE__CUDA, rows, count, NULL, &problem, NULL,
+                           &plan);
 }
 
 static void test_ties(void **state) {

@@ -21,7 +21,7 @@ static const pave__refusal *refusal_of(const char *row) {
 
 static pave_status plan_rows(const pave__row *rows, size_t count, const plan_case *c) {
     case_problem(c, &problem);
-    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, &problem, NULL,
+    return pave__plan_make(pave__device_named(c->device), case_backend(c), rows, count, NULL, &problem, NULL,
                            &plan);
 }
 
@@ -29,7 +29,7 @@ static pave_status plan_rows(const pave__row *rows, size_t count, const plan_cas
 static pave_status plan_problem(const pave_device_info *device, pave__backend_id backend) {
     size_t count;
     const pave__row *rows = pave__rows(&count);
-    return pave__plan_make(device, backend, rows, count, &problem, NULL, &plan);
+    return pave__plan_make(device, backend, rows, count, NULL, &problem, NULL, &plan);
 }
 
 static const plan_case square = {.device = "rtx4090", .m = 1024, .k = 1024, .widths = {1024}, .packed = 1};

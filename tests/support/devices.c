@@ -8,20 +8,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool listed(const char *list, const char *word) {
+/* `more`: a character that may follow the word as well, with anything behind it. */
+static bool listed(const char *list, const char *word, char more) {
     size_t n = strlen(word);
     for (const char *at = list; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-        if (strncmp(at, word, n) == 0 && (at[n] == ',' || at[n] == '\0')) return true;
+        if (strncmp(at, word, n) == 0 && (at[n] == ',' || at[n] == '\0' || at[n] == more)) return true;
     return false;
 }
 
-static void open_one(test_device *d, pave_device *device) {
+bool test_wanted(const char *variable, const char *word) {
+    const char *only = getenv(variable);
+    return !only || !*only || listed(only, word, ',');
+}
+
+/* One whose backend or selector is listed. */
+static bool wanted(const test_device *d) {
+    return test_wanted("PAVE_TEST_BACKENDS", d->info.backend) ||
+           test_wanted("PAVE_TEST_BACKENDS", d->info.selector);
+}
+
+/* Returns how many that makes. */
+static size_t open_one(test_device *d, pave_device *device) {
     pave_queue_params params = {.size = sizeof params, .profiling = 1};
     *d = (test_device){.device = device, .info = {.size = sizeof d->info}};
     TEST_OK(pave_device_describe(device, &d->info));
+    if (!wanted(d)) {
+        printf("# %s: left out by PAVE_TEST_BACKENDS\n", d->info.selector);
+        return 0;
+    }
     TEST_OK(pave_context_create(device, &d->context));
     TEST_OK(pave_queue_create(d->context, &params, &d->queue));
     printf("# %s: %s (%s)\n", d->info.selector, d->info.name, d->info.driver);
+    return 1;
 }
 
 size_t test_devices_open(test_device *devices) {
@@ -32,19 +50,25 @@ size_t test_devices_open(test_device *devices) {
     for (int b = 0; b < 3; b++) {
         pave_device *found[TEST_DEVICES_MAX];
         size_t count;
-        if (only && *only && !listed(only, backends[b])) {
+        if (only && *only && !listed(only, backends[b], ':')) {
             printf("# %s: left out by PAVE_TEST_BACKENDS\n", backends[b]);
             continue;
         }
         TEST_OK(pave_device_list(backends[b], TEST_DEVICES_MAX, found, &count));
         if (!count) printf("# %s: not on this machine\n", backends[b]);
-        if (!count && listed(required, backends[b])) {
+        if (!count && listed(required, backends[b], ',')) {
             char report[4096];
             pave_device_report(report, sizeof report, NULL);
             fprintf(stderr, "PAVE_TEST_REQUIRE names %s and there is none; %s\n", backends[b], report);
             fail();
         }
-        for (size_t i = 0; i < count && total < TEST_DEVICES_MAX; i++) open_one(&devices[total++], found[i]);
+        const size_t before = total;
+        for (size_t i = 0; i < count && total < TEST_DEVICES_MAX; i++)
+            total += open_one(&devices[total], found[i]);
+        if (count && total == before) {
+            fprintf(stderr, "PAVE_TEST_BACKENDS is %s, which is no device of %s\n", only, backends[b]);
+            fail();
+        }
     }
     fflush(stdout);
     return total;

@@ -34,9 +34,11 @@ typedef struct test_device {
     pave_queue *queue; /* profiling */
 } test_device;
 #define TEST_DEVICES_MAX 32
-/* Opens every device, or those of PAVE_TEST_BACKENDS (comma separated). Prints which backends have none here;
- * those that PAVE_TEST_REQUIRE names are failures. */
+/* Opens every device, or those whose backend or selector is in PAVE_TEST_BACKENDS (comma separated). Prints which
+ * backends have none here; those that PAVE_TEST_REQUIRE names are failures. */
 size_t test_devices_open(test_device *devices);
+/* Whether a comma separated list in the environment has the word, or is not there. */
+bool test_wanted(const char *variable, const char *word);
 void test_devices_close(test_device *devices, size_t count);
 /* Asserts success with the library's message. */
 #define TEST_OK(call) test_ok((call), #call, __FILE__, __LINE__)
