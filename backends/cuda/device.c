@@ -14,15 +14,15 @@
  * TFLOP/s at 132 SMs and 1.755 GHz, since its other instructions have rows of their own or none. */
 typedef struct rates {
     int capability;
-    double fma, tf32, half;
+    double fma, tf32, half, float8; /* float8 0: none */
     double clock_hz, memory_bytes_per_s;
 } rates;
 
 static const rates rate_table[] = {
-    {80, 128, 1024, 2048, 1.41e9, 1555e9},  {86, 256, 512, 1024, 1.70e9, 600e9},
-    {87, 256, 512, 1024, 1.30e9, 204e9},    {89, 256, 512, 1024, 2.52e9, 864e9},
-    {90, 256, 1368, 2724, 1.755e9, 3352e9}, {100, 256, 1368, 2724, 1.85e9, 8000e9},
-    {120, 256, 512, 1024, 2.41e9, 1792e9},
+    {80, 128, 1024, 2048, 0, 1.41e9, 1555e9},     {86, 256, 512, 1024, 0, 1.70e9, 600e9},
+    {87, 256, 512, 1024, 0, 1.30e9, 204e9},       {89, 256, 512, 1024, 2048, 2.52e9, 864e9},
+    {90, 256, 1368, 2724, 2724, 1.755e9, 3352e9}, {100, 256, 1368, 2724, 2724, 1.85e9, 8000e9},
+    {120, 256, 512, 1024, 2048, 2.41e9, 1792e9},
 };
 
 static const rates *rates_of(int capability) {
@@ -58,6 +58,7 @@ static void describe_rates(CUdevice device, int capability, pave_device_info *in
     info->flops[PAVE_PATH_FMA] = clocks * r->fma;
     info->flops[PAVE_PATH_TF32] = clocks * r->tf32 * share;
     info->flops[PAVE_PATH_F16] = info->flops[PAVE_PATH_BF16] = clocks * r->half * share;
+    info->flops[PAVE_PATH_F8] = clocks * r->float8 * share;
     /* Twice the clock (double data rate) times the bus, in bytes; newer drivers may report neither. */
     double bus = attribute(&a, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
     double memory = 2.0 * attribute(&a, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;

@@ -13,7 +13,7 @@
  * written. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
-#include "kernels/gemm/mma_pairs.cuh"
+#include "kernels/gemm/mma_promoted.cuh"
 #include "kernels/gemm/rows.h"
 
 namespace pave {
@@ -21,6 +21,8 @@ namespace pave {
 template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
     static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
     static constexpr bool ROUND_A = A_ == PAVE_T_F32, ROUND_B = B_ == PAVE_T_F32;
+    static constexpr bool F8 = PAVE_T_IS_F8(IN);
+    static constexpr int A = A_, B = B_;
     static constexpr bool PAIRS = IN == PAVE_T_F16X2, SCALED = PAIRS || IN == PAVE_T_F16;
     static constexpr int K_BLOCK = PAIRS ? PAVE_PAIR_BLOCK : 1; /* elements that lie and count together */
     static constexpr int BYTES = element_bytes(IN);
@@ -322,8 +324,8 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
 }
 
 template <class T>
-__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                         const tensors &t) {
+__device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
 #pragma unroll 1
@@ -333,14 +335,20 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
         copier.start(buffers, job);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
-        if constexpr (T::PAIRS)
-            mma_pairs_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
+        if constexpr (T::PAIRS || T::F8)
+            mma_promoted_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
         else
             mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
         mma_epilogue<T>(args, buffers, t, job, acc);
         tile = job.next;
         __syncthreads();
     }
+}
+
+template <class T>
+__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                         const tensors &t) {
+    if constexpr (HAS_F8 || !T::F8) mma_tiles<T>(args, buffers, t);
 }
 
 } // namespace pave

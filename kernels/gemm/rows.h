@@ -3,10 +3,10 @@
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
  * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16
- *   for a float32, three products for one, so a third of the path's peak at most.
+ *   a, b: an operand's type in memory: F16, BF16, E4M3, E5M2; TF32, rounded before; F32, rounded as fragments load; F16X2,
+ *   two float16 for a float32, three products for one, so a third of the path's peak at most. path E4M3 is all of float8's.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
- *   in: F32, F16, BF16; tm × tn outputs a thread. Any alignment.
+ *   in: F32, F16, BF16, E4M3, E5M2; tm × tn outputs a thread. Any alignment.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
  *   group, register tile wm × wn. Any alignment. */
@@ -22,20 +22,32 @@
     X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 128, 0.80)             \
     X(pave_gemm_mma_128x128x64_bf16, BF16, BF16, BF16, 128, 128, 64, 64, 64, 3, 255, 0.92)     \
     X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 128, 0.80)         \
+    X(pave_gemm_mma_128x128x128_e4m3, E4M3, E4M3, E4M3, 128, 128, 128, 64, 64, 3, 255, 0.85)   \
+    X(pave_gemm_mma_64x64x128_e4m3, E4M3, E4M3, E4M3, 64, 64, 128, 32, 32, 3, 128, 0.70)       \
+    X(pave_gemm_mma_128x128x128_e5m2, E5M2, E5M2, E5M2, 128, 128, 128, 64, 64, 3, 255, 0.85)   \
+    X(pave_gemm_mma_64x64x128_e5m2, E5M2, E5M2, E5M2, 64, 64, 128, 32, 32, 3, 128, 0.70)       \
+    X(pave_gemm_mma_128x128x128_e4m3_e5m2, E4M3, E4M3, E5M2, 128, 128, 128, 64, 64, 3, 255, 0.85)   \
+    X(pave_gemm_mma_128x128x128_e5m2_e4m3, E4M3, E5M2, E4M3, 128, 128, 128, 64, 64, 3, 255, 0.85)   \
     X(pave_gemm_mma_128x128x32_f16x2, F16X2, F16X2, F16X2, 128, 128, 32, 64, 64, 3, 255, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                         \
     X(pave_gemm_simt_128x128x8_f32, F32, 128, 128, 8, 8, 8, 128, 0.75) \
     X(pave_gemm_simt_32x32x16_f32, F32, 32, 32, 16, 4, 4, 95, 0.30)    \
     X(pave_gemm_simt_64x64x16_f16, F16, 64, 64, 16, 4, 4, 87, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40)
+    X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40) \
+    X(pave_gemm_simt_64x64x16_e4m3, E4M3, 64, 64, 16, 4, 4, 87, 0.40) \
+    X(pave_gemm_simt_64x64x16_e5m2, E5M2, 64, 64, 16, 4, 4, 87, 0.40)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \
     X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)               \
     X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 128, 512, 12, 32, 1, 0.55, gemm_cpu)             \
+    X(pave_gemm_cpu_12x32_e4m3, CPU, E4M3, 264, 128, 512, 12, 32, 1, 0.50, gemm_cpu)             \
+    X(pave_gemm_cpu_12x32_e5m2, CPU, E5M2, 264, 128, 512, 12, 32, 1, 0.50, gemm_cpu)             \
     X(pave_gemm_tile_64x64x16_f32, GPU, F32, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
     X(pave_gemm_tile_64x64x16_f16, GPU, F16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)            \
-    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
+    X(pave_gemm_tile_64x64x16_bf16, GPU, BF16, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)          \
+    X(pave_gemm_tile_64x64x16_e4m3, GPU, E4M3, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)          \
+    X(pave_gemm_tile_64x64x16_e5m2, GPU, E5M2, 64, 64, 16, 4, 4, 256, 0.40, gemm_tile)
 
 #endif

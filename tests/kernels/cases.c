@@ -36,13 +36,14 @@ void force_row(const char *name) {
 }
 
 void each_row(const char *family, void (*check)(const test_device *on, const pave_kernel_info *row)) {
+    const char *only = getenv("PAVE_TEST_ROWS");
     for (size_t d = 0; d < device_count; d++) {
         int rows = 0;
         for (size_t i = 0;; i++) {
             pave_kernel_info row = {.size = sizeof row};
             int32_t usable;
             if (pave_kernel_describe(i, devices[d].device, &row, &usable)) break;
-            if (!usable || strcmp(row.family, family)) continue;
+            if (!usable || strcmp(row.family, family) || (only && !strstr(row.name, only))) continue;
             printf("# %s on %s\n", row.name, devices[d].info.selector);
             fflush(stdout);
             force_row(row.name);
@@ -107,7 +108,8 @@ static void make(run *r) {
                     c->alias ? TEST_RANDOM : TEST_POISON, &rng);
     r->params = (pave_linear_params){.size = sizeof r->params, .x = r->x.tensor, .w = r->w.tensor};
     if (!c->no_bias) {
-        test_array_make(&r->bias, r->on, type_or(c->w), 1, c->n, (test_layout){0, 1}, c->fill, &rng);
+        test_array_make(&r->bias, r->on, test_link_type(type_or(c->w)), 1, c->n, (test_layout){0, 1}, c->fill,
+                        &rng);
         r->params.bias = test_vector(&r->bias);
     }
     for (size_t i = 0; i < c->link_count; i++) make_tensor(r, i, &rng);
