@@ -24,7 +24,7 @@ void pave__probe_refused(pave__probe *probe, const char *what, const char *forma
 typedef struct pave__launch {
     const pave__row *row;
     const void *args;
-    size_t args_bytes;
+    size_t args_bytes, args_used; /* behind what is used there are links that no kernel reads */
     void *const *buffers;
     size_t buffer_count;
     uint32_t grid[3], block[3], shared_bytes;
@@ -76,7 +76,15 @@ typedef struct pave__backend {
      * what comes back by (row, link_mask) for the context's life; kernel_unload gives it back. */
     pave_status (*kernel_load)(void *context, const pave__row *row, uint32_t link_mask, void **kernel);
     void (*kernel_unload)(void *context, void *kernel);
-    pave_status (*launch)(void *queue, void *kernel, const pave__launch *launch);
+    /* One launch after the other, kernels[i] with launches[i]; what they point to is done with when it returns. */
+    pave_status (*launch)(void *queue, void *const *kernels, const pave__launch *launches, size_t count);
+    /* The same launches made ready to be made again and again, for less; all NULL where the backend has nothing for that.
+     * `recorded` may be NULL: then launch does it. PAVE_E_NOT_READY, which sets no message: not at this time. What is freed
+     * may be under way. */
+    pave_status (*record)(void *queue, void *const *kernels, const pave__launch *launches, size_t count,
+                          void **recorded);
+    pave_status (*replay)(void *queue, void *recorded);
+    void (*record_free)(void *queue, void *recorded);
 
     /* An event spans what is enqueued between begin and end on one queue. */
     pave_status (*event_begin)(void *queue, void **event);

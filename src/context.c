@@ -22,6 +22,11 @@ pave_status pave_context_create(pave_device *device, pave_context **out) {
     return PAVE_OK;
 }
 
+uint64_t pave__new_id(void) {
+    static atomic_uint_least64_t last;
+    return atomic_fetch_add(&last, 1) + 1;
+}
+
 pave_context *pave__context_retain(pave_context *context) {
     atomic_fetch_add(&context->refs, 1);
     return context;
@@ -30,16 +35,23 @@ pave_context *pave__context_retain(pave_context *context) {
 void pave__context_release(pave_context *context) {
     if (atomic_fetch_sub(&context->refs, 1) != 1) return;
     const pave__backend *backend = context->device->backend;
-    while (context->kernels) {
-        pave__kernel *kernel = context->kernels;
-        context->kernels = kernel->next;
-        backend->kernel_unload(context->native, kernel->native);
-        free(kernel);
+    for (int b = 0; b < PAVE__BUCKETS; b++) {
+        while (context->kernels[b]) {
+            pave__kernel *kernel = context->kernels[b];
+            context->kernels[b] = kernel->next;
+            backend->kernel_unload(context->native, kernel->native);
+            free(kernel);
+        }
+        while (context->plans[b]) {
+            pave_plan *plan = context->plans[b];
+            context->plans[b] = plan->next;
+            pave__plan_release(plan);
+        }
     }
-    while (context->plans) {
-        pave_plan *plan = context->plans;
-        context->plans = plan->next;
-        pave__plan_release(plan);
+    while (context->free_events) {
+        pave_event *event = context->free_events;
+        context->free_events = event->next;
+        free(event);
     }
     backend->context_close(context->native);
     pthread_mutex_destroy(&context->lock);
@@ -59,8 +71,9 @@ pave_device *pave_context_device(const pave_context *context) {
 /* Loading holds the lock: two threads that want the same kernel build it once. */
 pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32_t link_mask, void **out) {
     pave_status status = PAVE_OK;
+    pave__kernel **bucket = &context->kernels[(uintptr_t)row / sizeof *row % PAVE__BUCKETS];
     pthread_mutex_lock(&context->lock);
-    pave__kernel *kernel = context->kernels;
+    pave__kernel *kernel = *bucket;
     while (kernel && (kernel->row != row || kernel->link_mask != link_mask)) kernel = kernel->next;
     if (!kernel) {
         kernel = calloc(1, sizeof *kernel);
@@ -73,8 +86,8 @@ pave_status pave__kernel_get(pave_context *context, const pave__row *row, uint32
         } else {
             kernel->row = row;
             kernel->link_mask = link_mask;
-            kernel->next = context->kernels;
-            context->kernels = kernel;
+            kernel->next = *bucket;
+            *bucket = kernel;
         }
     }
     if (kernel) *out = kernel->native;

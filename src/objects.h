@@ -20,6 +20,10 @@ enum {
     PAVE__REDUCE_LAST = 0 PAVE_REDUCTIONS(PAVE__ONE)
 };
 
+/* What a call says, and its queue's calls that came before (src/calls.h). */
+typedef struct pave__key pave__key;
+typedef struct pave__calls pave__calls;
+
 struct pave_device {
     const pave__backend *backend;
     pave_device_info info;
@@ -33,14 +37,19 @@ typedef struct pave__kernel {
     struct pave__kernel *next;
 } pave__kernel;
 
+/* Of a context's two caches; a power of two. */
+#define PAVE__BUCKETS 64
+
 struct pave_context {
     atomic_uint refs;
     pave_device *device;
     void *native;
-    pthread_mutex_t lock; /* guards the two caches */
-    pave__kernel *kernels;
-    pave_plan *plans; /* newest first, linked by next, each counted once for the cache */
+    pthread_mutex_t lock;                 /* guards what follows */
+    pave__kernel *kernels[PAVE__BUCKETS]; /* by their row */
+    pave_plan *plans[PAVE__BUCKETS];      /* by their hash; each counted once for the cache */
     size_t plan_count;
+    uint64_t plan_clock;     /* counts what was asked of the plans */
+    pave_event *free_events; /* destroyed ones, to be used again */
 };
 
 struct pave_queue {
@@ -49,12 +58,14 @@ struct pave_queue {
     bool profiling;
     void *workspace; /* grows to the largest a plan asked for; in-order use makes one enough */
     uint64_t workspace_bytes;
+    pave__calls *calls; /* NULL: none yet */
 };
 
 struct pave_event {
     pave_context *context;
     void *native;
     bool profiling;
+    pave_event *next; /* among the free ones */
 };
 
 struct pave_buffer {
@@ -75,6 +86,7 @@ typedef struct pave__form {
 } pave__form;
 
 struct pave_weights {
+    uint64_t id;
     pave_context *context;
     pave_tensor w; /* its buffer is counted; shape [n, k], strides [ld, 1] */
     pthread_mutex_t lock;
@@ -83,9 +95,10 @@ struct pave_weights {
 
 struct pave_plan {
     atomic_uint refs;
-    pave_plan *next;
-    uint64_t hash;
-    char *forced; /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
+    uint64_t id;
+    pave_plan *next;     /* in its bucket */
+    uint64_t hash, used; /* used: the cache's clock when it was last asked for */
+    char *forced;        /* PAVE_KERNEL when it was made, or NULL; part of the cache's key */
     pave_device_info device;
     pave__problem problem;
     pave__plan_data data;
@@ -120,10 +133,13 @@ typedef struct pave__job {
     int64_t outer[PAVE__OUTER_DIMS]; /* extents, 1 where unused */
     float epsilon;
     pave__joblink after[PAVE_ABI_LINKS];
-    const pave_abi_group
-        *groups; /* GROUPED: problem.groups of them, tile_base still to be filled; the caller's memory */
+    /* GROUPED: problem.groups of them in the caller's memory; tile_base is filled in as the plan's row has it. */
+    pave_abi_group *groups;
     pave__joblayer layers[PAVE_MAX_LAYERS];
 } pave__job;
+
+/* A number that no other object of this process has or had; not 0. */
+uint64_t pave__new_id(void);
 
 /* Counting. */
 pave_context *pave__context_retain(pave_context *context);
@@ -150,9 +166,9 @@ const char *pave__forced_rows(void);
 pave_status pave__plan_new(const pave_device_info *device, const pave__problem *problem, const char *forced,
                            pave_plan **plan);
 
-/* Runs a plan. The only caller of a backend's launch. */
+/* Runs a plan. `key`: the call's, or NULL (src/calls.h). */
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
-                         const pave_sync *sync);
+                         const pave_sync *sync, pave__key *key);
 /* One launch outside a plan: packing weights, probing a device. */
 pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
                               void *const *buffers, size_t buffer_count);

@@ -51,6 +51,7 @@ pave_status pave__plan_new(const pave_device_info *device, const pave__problem *
         return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a plan");
     }
     atomic_init(&plan->refs, 1);
+    plan->id = pave__new_id();
     plan->forced = copy;
     plan->device = *device;
     memcpy(&plan->problem, problem, problem_bytes(problem));
@@ -82,21 +83,30 @@ void pave_plan_destroy(pave_plan **plan) {
 
 static pave_plan *cache_find(pave_context *context, const pave__problem *problem, const char *forced,
                              uint64_t hash) {
-    for (pave_plan *p = context->plans; p; p = p->next)
+    for (pave_plan *p = context->plans[hash % PAVE__BUCKETS]; p; p = p->next)
         if (p->hash == hash && same_forced(p->forced, forced) && same_problem(&p->problem, problem)) return p;
     return NULL;
 }
 
-static void cache_add(pave_context *context, pave_plan *plan) {
-    atomic_fetch_add(&plan->refs, 1);
-    plan->next = context->plans;
-    context->plans = plan;
-    if (++context->plan_count <= CACHED_PLANS_MAX) return;
-    pave_plan **last = &context->plans;
-    while ((*last)->next) last = &(*last)->next;
-    pave__plan_release(*last);
-    *last = NULL;
+/* The plan that nobody asked for for longest makes room. */
+static void cache_drop(pave_context *context) {
+    pave_plan **oldest = NULL;
+    for (int b = 0; b < PAVE__BUCKETS; b++)
+        for (pave_plan **link = &context->plans[b]; *link; link = &(*link)->next)
+            if (!oldest || (*link)->used < (*oldest)->used) oldest = link;
+    pave_plan *plan = *oldest;
+    *oldest = plan->next;
     context->plan_count--;
+    pave__plan_release(plan);
+}
+
+static void cache_add(pave_context *context, pave_plan *plan) {
+    pave_plan **bucket = &context->plans[plan->hash % PAVE__BUCKETS];
+    if (context->plan_count == CACHED_PLANS_MAX) cache_drop(context);
+    atomic_fetch_add(&plan->refs, 1);
+    plan->next = *bucket;
+    *bucket = plan;
+    context->plan_count++;
 }
 
 pave_status pave__plan_get(pave_context *context, const pave__problem *problem, pave_plan **out) {
@@ -114,6 +124,7 @@ pave_status pave__plan_get(pave_context *context, const pave__problem *problem, 
             cache_add(context, plan);
         }
     }
+    if (!status) plan->used = ++context->plan_clock;
     pthread_mutex_unlock(&context->lock);
     if (!status) *out = plan;
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Queues, events, and the bracket of waits and events that every enqueued operation is in. */
-#include "src/objects.h"
+#include "src/calls.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,8 @@ void pave_queue_destroy(pave_queue **handle) {
     pave_queue *queue = *handle;
     *handle = NULL;
     pave_context *context = queue->context;
+    if (queue->calls) backend_of(context)->queue_finish(queue->native);
+    pave__calls_free(queue);
     backend_of(context)->queue_close(queue->native);
     if (queue->workspace) backend_of(context)->memory_free(context->native, queue->workspace);
     free(queue);
@@ -72,21 +74,38 @@ pave_status pave_event_duration(pave_event *event, uint64_t *ns) {
     return status ? status : backend_of(event->context)->event_duration(event->native, ns);
 }
 
+/* Events come and go with every call, so the context keeps those that went. */
+static pave_event *event_take(pave_context *context) {
+    pthread_mutex_lock(&context->lock);
+    pave_event *event = context->free_events;
+    if (event) context->free_events = event->next;
+    pthread_mutex_unlock(&context->lock);
+    return event ? event : calloc(1, sizeof *event);
+}
+
+static void event_keep(pave_context *context, pave_event *event) {
+    pthread_mutex_lock(&context->lock);
+    event->next = context->free_events;
+    context->free_events = event;
+    pthread_mutex_unlock(&context->lock);
+}
+
 void pave_event_destroy(pave_event **handle) {
     if (!handle || !*handle) return;
     pave_event *event = *handle;
     *handle = NULL;
-    backend_of(event->context)->event_free(event->native);
-    pave__context_release(event->context);
-    free(event);
+    pave_context *context = event->context;
+    backend_of(context)->event_free(event->native);
+    event_keep(context, event);
+    pave__context_release(context);
 }
 
 static pave_status event_create(pave_queue *queue, pave_event **out) {
-    pave_event *event = calloc(1, sizeof *event);
+    pave_event *event = event_take(queue->context);
     if (!event) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for an event");
     pave_status status = backend_of(queue->context)->event_begin(queue->native, &event->native);
     if (status) {
-        free(event);
+        event_keep(queue->context, event);
         return status;
     }
     event->context = pave__context_retain(queue->context);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs plans: finds each step's memory, fills its launch struct and hands it to the backend. The only caller
  * of a backend's launch; it knows nothing of how plans come about. */
+#include "src/calls.h"
 #include "src/ops/ops.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A launch being put together. */
@@ -14,10 +14,20 @@ typedef struct launch_args {
         pave_abi_gemm gemm;
         pave_abi_rows rows;
     } abi;
-    size_t bytes;
+    size_t bytes, used;
     void *buffers[PAVE_GEMM_BUFFERS];
     size_t buffer_count;
 } launch_args;
+
+/* As many as are handed to the backend at once; the plans of most calls are shorter. */
+#define LAUNCHES_MAX 8
+
+typedef struct launches {
+    size_t count;
+    void *kernels[LAUNCHES_MAX];
+    pave__launch list[LAUNCHES_MAX];
+    launch_args args[LAUNCHES_MAX];
+} launches;
 
 /* What of a step can fail for want of memory or a kernel. */
 typedef struct ready {
@@ -29,6 +39,8 @@ typedef struct run {
     pave_queue *queue;
     const pave__problem *problem;
     const pave__job *job;
+    pave__key *key; /* the call's, or NULL */
+    launches *pending;
     int64_t index[PAVE__OUTER_DIMS];
 } run;
 
@@ -126,6 +138,7 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     int links = fill_links(r, step, a->links, out->buffers + 5);
     a->link_count = (int16_t)add_exponent(&step->out, a->links, links);
     out->bytes = sizeof *a;
+    out->used = offsetof(pave_abi_gemm, links) + (size_t)a->link_count * sizeof a->links[0];
     out->buffer_count = PAVE_GEMM_BUFFERS;
 }
 
@@ -151,63 +164,78 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
     a->link_count = add_exponent(&step->out, a->links, a->link_count);
     out->bytes = sizeof *a;
+    out->used = offsetof(pave_abi_rows, links) + (size_t)a->link_count * sizeof a->links[0];
     out->buffer_count = PAVE_ROWS_BUFFERS;
 }
 
-static pave_status launch_step(pave_queue *queue, const pave__step *step, void *kernel, const void *args,
-                               size_t args_bytes, void *const *buffers, size_t buffer_count) {
-    pave__launch launch = {.row = step->row,
-                           .args = args,
-                           .args_bytes = args_bytes,
-                           .buffers = buffers,
-                           .buffer_count = buffer_count,
-                           .grid = {step->grid[0], step->grid[1], step->grid[2]},
-                           .block = {step->block[0], step->block[1], step->block[2]},
-                           .shared_bytes = step->shared_bytes};
-    return queue->context->device->backend->launch(queue->native, kernel, &launch);
+static pave__launch launch_of(const pave__step *step) {
+    return (pave__launch){.row = step->row,
+                          .grid = {step->grid[0], step->grid[1], step->grid[2]},
+                          .block = {step->block[0], step->block[1], step->block[2]},
+                          .shared_bytes = step->shared_bytes};
 }
 
 pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,
                               void *const *buffers, size_t buffer_count) {
     void *kernel;
     pave_status status = pave__kernel_get(queue->context, step->row, step->link_mask, &kernel);
-    return status ? status : launch_step(queue, step, kernel, args, args_bytes, buffers, buffer_count);
+    if (status) return status;
+    pave__launch launch = launch_of(step);
+    launch.args = args;
+    launch.args_bytes = launch.args_used = args_bytes;
+    launch.buffers = buffers;
+    launch.buffer_count = buffer_count;
+    return queue->context->device->backend->launch(queue->native, &kernel, &launch, 1);
+}
+
+static pave_status hand_over(const run *r) {
+    launches *l = r->pending;
+    size_t count = l->count;
+    l->count = 0;
+    if (!count) return PAVE_OK;
+    return pave__call_launch(r->queue, r->key, l->kernels, l->list, count);
 }
 
 /* The table of a grouped product, its tiles counted for the row that the plan took, to the workspace. */
 static pave_status upload_groups(const run *r, const pave__step *step, pave_abi_gemm *args) {
-    int64_t count = step->groups, tiles = 0;
-    size_t bytes = (size_t)count * sizeof(pave_abi_group);
-    pave_abi_group *table = malloc(bytes);
-    if (!table) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for a table of groups");
-    memcpy(table, r->job->groups, bytes);
-    for (int64_t i = 0; i < count; i++) {
+    pave_abi_group *table = r->job->groups;
+    int64_t tiles = 0;
+    for (int64_t i = 0; i < step->groups; i++) {
         int64_t tiles_m = (table[i].m + step->row->bm - 1) / step->row->bm;
         table[i].tile_base = tiles;
         tiles += tiles_m * ((table[i].n + step->row->bn - 1) / step->row->bn);
     }
     args->tiles = tiles;
-    pave_status status = r->queue->context->device->backend->upload(
-        r->queue->native, r->queue->workspace, (uint64_t)step->table_offset, table, bytes);
-    free(table);
-    return status;
+    return r->queue->context->device->backend->upload(r->queue->native, r->queue->workspace,
+                                                      (uint64_t)step->table_offset, table,
+                                                      (size_t)step->groups * sizeof *table);
 }
 
 static pave_status run_step(const run *r, const pave__step *step, const ready *got) {
-    launch_args args;
     place p[4];
-    pave_status status = PAVE_OK;
     const pave__ref *refs[4] = {&step->in0, &step->in1, &step->out, &step->partial};
+    launches *l = r->pending;
+    /* A table goes behind what may still read the one before. */
+    pave_status status = l->count == LAUNCHES_MAX || step->groups ? hand_over(r) : PAVE_OK;
+    if (status) return status;
+    launch_args *args = &l->args[l->count];
     for (int i = 0; i < 4; i++) p[i] = locate(r, step, refs[i], got);
-    memset(&args, 0, sizeof args);
+    memset(args, 0, sizeof *args);
     if (step->row->family == PAVE__GEMM)
-        fill_gemm(r, step, p, &args);
+        fill_gemm(r, step, p, args);
     else
-        fill_rows(r, step, p, &args);
-    if (step->groups) status = upload_groups(r, step, &args.abi.gemm);
-    return status ? status
-                  : launch_step(r->queue, step, got->kernel, &args.abi, args.bytes, args.buffers,
-                                args.buffer_count);
+        fill_rows(r, step, p, args);
+    if (step->groups) status = upload_groups(r, step, &args->abi.gemm);
+    if (status) return status;
+    pave__launch *launch = &l->list[l->count];
+    *launch = launch_of(step);
+    launch->args = &args->abi;
+    launch->args_bytes = args->bytes;
+    launch->args_used = args->used;
+    launch->buffers = args->buffers;
+    launch->buffer_count = args->buffer_count;
+    l->kernels[l->count++] = got->kernel;
+    return PAVE_OK;
 }
 
 /* Work in flight may use the old workspace: the backend defers its release. */
@@ -217,6 +245,7 @@ static pave_status ensure_workspace(pave_queue *queue, uint64_t bytes) {
     void *memory;
     pave_status status = backend->memory_alloc(queue->context->native, bytes, &memory);
     if (status) return status;
+    pave__calls_forget(queue);
     if (queue->workspace) backend->memory_free(queue->context->native, queue->workspace);
     queue->workspace = memory;
     queue->workspace_bytes = bytes;
@@ -257,23 +286,27 @@ static bool next_outer(run *r) {
 }
 
 pave_status pave__submit(pave_queue *queue, const pave_plan *plan, const pave__job *job,
-                         const pave_sync *sync) {
+                         const pave_sync *sync, pave__key *key) {
     ready list[PAVE__STEPS_MAX];
     pave_status status = prepare(queue, plan, job, list);
     if (status) return status;
     pave_event *event;
     status = pave__sync_begin(queue, sync, &event);
     if (status) return status;
-    run r = {.queue = queue, .problem = &plan->problem, .job = job};
+    launches pending;
+    pending.count = 0;
+    run r = {.queue = queue, .problem = &plan->problem, .job = job, .key = key, .pending = &pending};
     do {
         for (int i = 0; !status && i < plan->data.step_count; i++)
             status = run_step(&r, &plan->data.steps[i], &list[i]);
     } while (!status && next_outer(&r));
+    if (!status) status = hand_over(&r);
+    pave__call_made(queue, key, status);
     return pave__sync_end(queue, sync, event, status);
 }
 
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
-                      const pave_sync *sync) {
+                      const pave_sync *sync, pave__key *key) {
     if (lowered->nothing) {
         pave_event *event;
         pave_status status = pave__sync_begin(queue, sync, &event);
@@ -281,12 +314,12 @@ pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pav
     }
     if (plan) {
         pave_status status = pave__plan_check(plan, queue->context, &lowered->problem);
-        return status ? status : pave__submit(queue, plan, &lowered->job, sync);
+        return status ? status : pave__submit(queue, plan, &lowered->job, sync, key);
     }
     pave_plan *found;
     pave_status status = pave__plan_get(queue->context, &lowered->problem, &found);
     if (status) return status;
-    status = pave__submit(queue, found, &lowered->job, sync);
+    status = pave__submit(queue, found, &lowered->job, sync, key);
     pave__plan_release(found);
     return status;
 }

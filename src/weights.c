@@ -66,6 +66,7 @@ pave_status pave_weights_create(pave_queue *queue, const pave_tensor *w, pave_pr
     pave_weights *weights = calloc(1, sizeof *weights);
     if (!weights) return pave__fail(PAVE_E_HOST_MEMORY, "no memory for weights");
     pthread_mutex_init(&weights->lock, NULL);
+    weights->id = pave__new_id();
     weights->context = pave__context_retain(queue->context);
     weights->w = *w;
     pave__buffer_retain(w->buffer);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define DEVICES_MAX 64
-#define BUFFERS_MAX 16
 #define GRID_YZ_MAX 65535
 #define THREADS_MAX 1024
 
@@ -287,7 +286,7 @@ static void kernel_unload(void *context, void *kernel) {
 }
 
 /* The limits of every device since 3.0. A plan that leaves them is wrong, and says so in any build. */
-static pave_status check_launch(const pave__launch *l) {
+pave_status cuda_check_launch(const pave__launch *l) {
     uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
     if (l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] >= 1 && l->grid[1] <= GRID_YZ_MAX &&
         l->grid[2] >= 1 && l->grid[2] <= GRID_YZ_MAX && threads >= 1 && threads <= THREADS_MAX)
@@ -298,28 +297,33 @@ static pave_status check_launch(const pave__launch *l) {
                       l->row->name, l->grid[0], l->grid[1], l->grid[2], threads);
 }
 
-static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
-    cuda_queue *q = queue;
-    assert(l->buffer_count <= BUFFERS_MAX);
-    pave_status status = check_launch(l);
-    if (status) return status;
-    CUdeviceptr pointers[BUFFERS_MAX];
-    void *parameters[1 + BUFFERS_MAX];
-    parameters[0] = (void *)l->args;
-    for (size_t i = 0; i < l->buffer_count; i++) {
-        pointers[i] = pointer_of(l->buffers[i]);
-        parameters[1 + i] = &pointers[i];
-    }
-    status = cuda_enter(q->context);
-    if (status) return status;
+/* A buffer's pointer is read where it is: it has the bits of a CUdeviceptr. */
+void cuda_parameters_fill(cuda_parameters *p, const pave__launch *l) {
+    static_assert(sizeof *l->buffers == sizeof(CUdeviceptr), "a device pointer is as wide as a host's");
+    assert(l->buffer_count <= CUDA_BUFFERS_MAX);
+    p->list[0] = (void *)l->args;
+    for (size_t i = 0; i < l->buffer_count; i++) p->list[1 + i] = (void *)&l->buffers[i];
+}
+
+static pave_status launch_one(cuda_queue *q, void *kernel, const pave__launch *l) {
+    cuda_parameters p;
+    cuda_parameters_fill(&p, l);
     CUresult result =
         cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
-                                 l->block[2], l->shared_bytes, q->stream, parameters, NULL);
-    if (result != CUDA_SUCCESS) {
-        char doing[128];
-        snprintf(doing, sizeof doing, "launching %s", l->row->name);
-        status = cuda_check(result, doing);
-    }
+                                 l->block[2], l->shared_bytes, q->stream, p.list, NULL);
+    if (result == CUDA_SUCCESS) return PAVE_OK;
+    char doing[128];
+    snprintf(doing, sizeof doing, "launching %s", l->row->name);
+    return cuda_check(result, doing);
+}
+
+static pave_status launch(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
+    cuda_queue *q = queue;
+    pave_status status = PAVE_OK;
+    for (size_t i = 0; !status && i < count; i++) status = cuda_check_launch(&list[i]);
+    if (!status) status = cuda_enter(q->context);
+    if (status) return status;
+    for (size_t i = 0; !status && i < count; i++) status = launch_one(q, kernels[i], &list[i]);
     cuda_leave();
     return status;
 }
@@ -345,6 +349,9 @@ const pave__backend cuda_backend = {
     .kernel_load = kernel_load,
     .kernel_unload = kernel_unload,
     .launch = launch,
+    .record = cuda_record,
+    .replay = cuda_replay,
+    .record_free = cuda_record_free,
     .event_begin = cuda_event_begin,
     .event_end = cuda_event_end,
     .queue_wait = cuda_queue_wait,

@@ -53,7 +53,15 @@
     X(FuncSetAttribute, cuFuncSetAttribute, (CUfunction, CUfunction_attribute, int))                         \
     X(LaunchKernel, cuLaunchKernel,                                                                          \
       (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void **,  \
-       void **))
+       void **))                                                                                             \
+    X(StreamIsCapturing, cuStreamIsCapturing, (CUstream, CUstreamCaptureStatus *))                           \
+    X(GraphCreate, cuGraphCreate, (CUgraph *, unsigned))                                                     \
+    X(GraphAddKernelNode, cuGraphAddKernelNode_v2,                                                           \
+      (CUgraphNode *, CUgraph, const CUgraphNode *, size_t, const CUDA_KERNEL_NODE_PARAMS *))                \
+    X(GraphInstantiate, cuGraphInstantiateWithFlags, (CUgraphExec *, CUgraph, unsigned long long))           \
+    X(GraphLaunch, cuGraphLaunch, (CUgraphExec, CUstream))                                                   \
+    X(GraphExecDestroy, cuGraphExecDestroy, (CUgraphExec))                                                   \
+    X(GraphDestroy, cuGraphDestroy, (CUgraph))
 
 typedef struct cuda_table {
 #define CUDA_MEMBER(member, symbol, parameters) CUresult(CUDAAPI *member) parameters;

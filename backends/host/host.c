@@ -140,9 +140,9 @@ static void kernel_unload(void *context, void *kernel) {
     (void)context, (void)kernel;
 }
 
-static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
-    (void)queue, (void)kernel;
-    host_run(l->row, l->args, l->buffers);
+static pave_status launch(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
+    (void)queue, (void)kernels;
+    for (size_t i = 0; i < count; i++) host_run(list[i].row, list[i].args, list[i].buffers);
     return PAVE_OK;
 }
 

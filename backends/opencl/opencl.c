@@ -306,6 +306,12 @@ static pave_status launch(void *queue, void *kernel, const pave__launch *l) {
     return cl_enqueued(q, code, event, l->row->name);
 }
 
+static pave_status launch_all(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
+    pave_status status = PAVE_OK;
+    for (size_t i = 0; !status && i < count; i++) status = launch(queue, kernels[i], &list[i]);
+    return status;
+}
+
 extern const pave__backend cl_backend;
 
 const pave__backend cl_backend = {
@@ -328,7 +334,7 @@ const pave__backend cl_backend = {
     .unmap = unmap_memory,
     .kernel_load = cl_kernel_load,
     .kernel_unload = cl_kernel_unload,
-    .launch = launch,
+    .launch = launch_all,
     .event_begin = cl_event_begin,
     .event_end = cl_event_end,
     .queue_wait = cl_queue_wait,

@@ -56,16 +56,16 @@ __device__ __forceinline__ float half_to_float(int type, uint32_t bits) {
     return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
 }
 
-__device__ __forceinline__ uint32_t float_to_half(int type, float v) {
-    if (type == PAVE_T_BF16) return __bfloat16_as_ushort(__float2bfloat16_rn(v));
-    return __half_as_ushort(__float2half_rn(v));
-}
-
 __device__ __forceinline__ void quad_unpack(uint2 bits, int type, float (&v)[4]) {
     v[0] = half_to_float(type, bits.x & 0xffffu);
     v[1] = half_to_float(type, bits.x >> 16);
     v[2] = half_to_float(type, bits.y & 0xffffu);
     v[3] = half_to_float(type, bits.y >> 16);
+}
+
+__device__ __forceinline__ uint2 quad_pack(int type, const float (&v)[4]) {
+    return type == PAVE_T_BF16 ? make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]))
+                               : make_uint2(pack_f16(v[0], v[1]), pack_f16(v[2], v[3]));
 }
 
 /* The first `count` (<= 4, maybe < 0) of four elements, zero for the rest. */
@@ -90,14 +90,11 @@ __device__ __forceinline__ void quad_load(const void *p, int type, int count, fl
 __device__ __forceinline__ void quad_store(void *p, int type, int count, const float (&v)[4]) {
     if (count >= 4 && quad_aligned(p, type)) {
         if (element_is_half(type)) {
-            uint2 bits;
-            bits.x = float_to_half(type, v[0]) | float_to_half(type, v[1]) << 16;
-            bits.y = float_to_half(type, v[2]) | float_to_half(type, v[3]) << 16;
-            *static_cast<uint2 *>(p) = bits;
+            *static_cast<uint2 *>(p) = quad_pack(type, v);
             return;
         }
         if (PAVE_T_IS_F8(type)) {
-            *static_cast<uint32_t *>(p) = float8_pair(type, v[0], v[1]) | float8_pair(type, v[2], v[3]) << 16;
+            *static_cast<uint32_t *>(p) = float8_quad(type, v);
             return;
         }
         float4 q = make_float4(v[0], v[1], v[2], v[3]);
@@ -113,6 +110,36 @@ __device__ __forceinline__ void quad_store(void *p, int type, int count, const f
 #pragma unroll
     for (int c = 0; c < 4; c++)
         if (c < count) element_store(static_cast<char *>(p) + c * element_bytes(type), type, v[c]);
+}
+
+/* R rows' quads: where all are whole and lie on multiples of their size, what they are is asked once. */
+template <int R>
+__device__ __forceinline__ void quads_store(char *const (&at)[R], int type, const int (&count)[R],
+                                            const float (&v)[R][4]) {
+    bool whole = type != PAVE_T_TF32;
+#pragma unroll
+    for (int r = 0; r < R; r++) whole = whole && count[r] >= 4 && quad_aligned(at[r], type);
+    if (!whole) {
+#pragma unroll
+        for (int r = 0; r < R; r++)
+            if (count[r] > 0) quad_store(at[r], type, count[r], v[r]);
+    } else if (type == PAVE_T_F32) {
+#pragma unroll
+        for (int r = 0; r < R; r++)
+            *reinterpret_cast<float4 *>(at[r]) = make_float4(v[r][0], v[r][1], v[r][2], v[r][3]);
+    } else if (type == PAVE_T_BF16) {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint2 *>(at[r]) = quad_pack(PAVE_T_BF16, v[r]);
+    } else if (type == PAVE_T_E4M3) {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint32_t *>(at[r]) = float8_quad(PAVE_T_E4M3, v[r]);
+    } else if (type == PAVE_T_E5M2) {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint32_t *>(at[r]) = float8_quad(PAVE_T_E5M2, v[r]);
+    } else {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint2 *>(at[r]) = quad_pack(PAVE_T_F16, v[r]);
+    }
 }
 
 } // namespace pave

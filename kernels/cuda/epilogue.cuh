@@ -132,11 +132,12 @@ __device__ __forceinline__ void activation_link(int op, float a, float b, float 
 #undef PAVE_CASE
 }
 
+/* Links `first` … count - 1. */
 template <int R, int C>
 __device__ __forceinline__ void chain_apply(const pave_abi_link *links, int count, const tensors &t,
-                                            patch<R, C> &x) {
+                                            patch<R, C> &x, int first = 0) {
 #pragma unroll 1
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < count; i++) {
         if (links[i].op >= PAVE_LINK_ADD && links[i].op <= PAVE_LINK_DIV)
             binary_link<R, C>(links[i], t.at(i), x);
         else
@@ -170,13 +171,21 @@ __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm
     }
 }
 
-/* Ends a product's values: LANES neighbouring lanes hold one row, four columns each, and together the columns
- * of one slice. SCALED: operands may be F16S. y, where it is stored, gets all of them and p one state a row. The
- * whole warp takes part. */
-template <int LANES, int R, bool SCALED = false>
-__device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                const tensors &t, const tile_job &job, int64_t slice,
-                                                patch<R, 4> &x) {
+/* What was done to a tile's sums before they are taken in patches. */
+struct epilogue_done {
+    bool scaled;
+    int links;
+};
+
+__device__ __forceinline__ bool has_scales(const pave_abi_gemm &args, const tile_job &job) {
+    return job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f;
+}
+
+/* Ends a product's values: the chain, then y where it is stored. SCALED: operands may be F16S. The whole warp takes part. */
+template <int R, bool SCALED = false>
+__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
+                                                epilogue_done done = {false, 0}) {
     const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
@@ -184,27 +193,49 @@ __device__ __forceinline__ void epilogue_finish(const pave_abi_gemm &args, const
 #pragma unroll
     for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
     if constexpr (SCALED) {
-        if (job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f) scale_rows<R>(args, buffers, job, x);
+        if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
     }
-    chain_apply<R, 4>(args.links, args.link_count, t, x);
-    if (args.y_type != PAVE_T_NONE) {
+    chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
+    if (args.y_type == PAVE_T_NONE) return;
+    char *at[R];
+#pragma unroll
+    for (int r = 0; r < R; r++)
+        at[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row +
+                x.col * element_bytes(args.y_type);
+    quads_store<R>(at, args.y_type, x.valid, x.v);
+}
+
+/* States of a reduction over R rows of one slice. */
+template <int R> struct row_states {
+    float2 s[R];
+    int reduce;
+
+    __device__ __forceinline__ explicit row_states(int reduce_) : reduce(reduce_) {
+#pragma unroll
+        for (int r = 0; r < R; r++) s[r] = pave_state_begin(reduce);
+    }
+
+    __device__ __forceinline__ void fold(const patch<R, 4> &x) {
+        if (reduce == PAVE_REDUCE_NONE) return;
 #pragma unroll
         for (int r = 0; r < R; r++)
-            if (x.valid[r] > 0)
-                quad_store(static_cast<char *>(buffers.y) +
-                               (job.y_offset + x.row[r] * job.y_row + x.col * element_bytes(args.y_type)),
-                           args.y_type, x.valid[r], x.v[r]);
+            s[r] = state_fold<4>(reduce, s[r], x.v[r], x.valid[r], static_cast<int>(x.col), 1);
     }
-    if (args.reduce == PAVE_REDUCE_NONE) return;
+
+    /* LANES neighbouring lanes have folded the slice's columns of x's rows; a tile's last slices may lie beyond n. The whole
+     * warp takes part. */
+    template <int LANES>
+    __device__ __forceinline__ void store(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tile_job &job, int64_t slice, const patch<R, 4> &x) const {
+        if (reduce == PAVE_REDUCE_NONE || slice >= args.slots) return;
 #pragma unroll
-    for (int r = 0; r < R; r++) {
-        float2 s = state_fold<4>(args.reduce, pave_state_begin(args.reduce), x.v[r], x.valid[r],
-                                 static_cast<int>(x.col), 1);
-        s = state_merge_lanes<LANES>(args.reduce, s);
-        if (threadIdx.x % LANES == 0 && x.valid[r] > 0)
-            static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = s;
+        for (int r = 0; r < R; r++) {
+            const float2 all = state_merge_lanes<LANES>(reduce, s[r]);
+            if (threadIdx.x % LANES == 0 && x.row[r] < job.row_end)
+                static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = all;
+        }
     }
-}
+};
 
 } // namespace pave
 

@@ -43,6 +43,10 @@ __device__ __forceinline__ uint32_t float8_pair(int type, float v0, float v1) {
 #endif
 }
 
+__device__ __forceinline__ uint32_t float8_quad(int type, const float (&v)[4]) {
+    return float8_pair(type, v[0], v[1]) | float8_pair(type, v[2], v[3]) << 16;
+}
+
 /* Of the lowest two bytes. E5M2 is the upper byte of a half; E4M3's bits in their place in a half are 2^-8 of its value. */
 __device__ __forceinline__ void float8_unpack(int type, uint32_t pair, float &v0, float &v1) {
 #if PAVE_FLOAT8_NATIVE

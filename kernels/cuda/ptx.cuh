@@ -62,6 +62,19 @@ __device__ __forceinline__ float reciprocal(float v) {
     return inverse;
 }
 
+/* Two halves of a word, `low` in its low bits, each rounded to nearest even. */
+__device__ __forceinline__ uint32_t pack_f16(float low, float high) {
+    uint32_t word;
+    asm("cvt.rn.f16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(low), "f"(high));
+    return word;
+}
+
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+    uint32_t word;
+    asm("cvt.rn.bf16x2.f32 %0, %2, %1;" : "=r"(word) : "f"(low), "f"(high));
+    return word;
+}
+
 /* To 11 significant bits, nearest, ties away from zero; NaN and Inf stay. */
 __device__ __forceinline__ uint32_t round_tf32(uint32_t bits) {
     uint32_t rounded;
@@ -101,6 +114,14 @@ constexpr bool HAS_F8 = false;
 #else
 constexpr bool HAS_F8 = true;
 #define PAVE_ASM_F8(...) asm(__VA_ARGS__)
+#endif
+
+/* Whether the sum of an instruction's products is added to d apart, to nearest. 9.0 has no instruction for float8: assemblers
+ * make one of conversions, two of float16's from 0, and an addition. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr bool F8_ADDS_APART = true;
+#else
+constexpr bool F8_ADDS_APART = false;
 #endif
 
 /* The same over 32 float8. Ada's units keep but 13 bits behind the largest term's first as they add, d among the terms. */

@@ -11,6 +11,27 @@
 
 namespace pave {
 
+/* n modulo d, and n becomes the quotient. Most spaces have few dimensions longer than 1 and less than 2^32 units. What is
+ * left goes bit by bit: the compiler's division of 64 bits is a call, around which every kernel would spill. */
+__device__ __forceinline__ int64_t take_digit(int64_t &n, int64_t d) {
+    if (d <= 1) return 0;
+    if (((n | d) >> 32) == 0) {
+        const uint32_t low = static_cast<uint32_t>(n), quotient = low / static_cast<uint32_t>(d);
+        n = quotient;
+        return low - quotient * static_cast<uint32_t>(d);
+    }
+    int64_t quotient = 0, digit = 0;
+#pragma unroll 1
+    for (int bit = 62; bit >= 0; bit--) {
+        digit = digit << 1 | (n >> bit & 1);
+        const bool fits = digit >= d;
+        digit -= fits ? d : 0;
+        quotient = quotient << 1 | (fits ? 1 : 0);
+    }
+    n = quotient;
+    return digit;
+}
+
 struct tile_grid {
     int64_t tiles_m, tiles_n, group_m;
 
@@ -19,12 +40,11 @@ struct tile_grid {
     }
 
     __device__ __forceinline__ void at(int64_t tile, int64_t &tile_m, int64_t &tile_n) const {
-        const int64_t group_tiles = group_m * tiles_n;
-        const int64_t first = tile / group_tiles * group_m;
+        int64_t inside = take_digit(tile, group_m * tiles_n);
+        const int64_t first = tile * group_m;
         const int64_t height = tiles_m - first < group_m ? tiles_m - first : group_m;
-        const int64_t inside = tile % group_tiles;
-        tile_m = first + inside % height;
-        tile_n = inside / height;
+        tile_m = first + take_digit(inside, height);
+        tile_n = inside;
     }
 };
 
@@ -43,6 +63,8 @@ struct tile_operand {
     int rows; /* that exist, at most the tile's */
 };
 
+constexpr int64_t NO_TILE = INT64_MAX;
+
 /* One tile of one product. Rows count as links and states count them: a group's from its row_base on. */
 struct tile_job {
     tile_operand a, b;
@@ -51,10 +73,10 @@ struct tile_job {
     int64_t k, n;
     int64_t row, row_end, col;
     int64_t a_scale, b_scale; /* byte of row 0's scale in the product; 0: none */
-    int64_t next;             /* the tile that this block takes after this one */
+    int64_t next;             /* the tile that this block takes after this one, or NO_TILE */
     int batch[PAVE_BATCH_DIMS];
 };
-static_assert(sizeof(tile_job) <= 256, "beside 48 KiB of tiles twice in an Ada unit");
+static_assert(sizeof(tile_job) <= 256, "three beside 48 KiB of tiles, twice in an Ada unit");
 
 __device__ __forceinline__ int64_t batch_offset(const pave_abi_view &view,
                                                 const int (&batch)[PAVE_BATCH_DIMS]) {
@@ -163,17 +185,22 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.col = tile_n * BN;
         job.a_scale = scales(args.a_scale, job.a, args.a.offset, job.row);
         job.b_scale = scales(args.b_scale, job.b, args.b.offset, job.col);
-        job.next = tile + block_count();
+        job.next = tile + block_count() < count(args) ? tile + block_count() : NO_TILE;
         return job;
     }
 
-    /* Leaves the place of `tile` for the whole block, which is done with the last one. */
+    /* The first warp leaves the place of `tile` for the whole block, which will see it behind a barrier. */
+    __device__ static __forceinline__ void leave(const pave_abi_gemm &args, const void *g, int64_t tile,
+                                                 tile_job &shared) {
+        if (threadIdx.x >= 32) return;
+        const tile_job job = place(args, g, tile);
+        if (threadIdx.x == 0) shared = job;
+    }
+
+    /* The same, seen; the block is done with the last one. */
     __device__ static __forceinline__ void take(const pave_abi_gemm &args, const void *g, int64_t tile,
                                                 tile_job &shared) {
-        if (threadIdx.x < 32) {
-            const tile_job job = place(args, g, tile);
-            if (threadIdx.x == 0) shared = job;
-        }
+        leave(args, g, tile, shared);
         __syncthreads();
     }
 };

@@ -19,27 +19,6 @@ __device__ __forceinline__ int64_t tiles_of(int64_t length, int64_t tile) {
     return (length + tile - 1) / tile;
 }
 
-/* n modulo d, and n becomes the quotient. Most spaces have few dimensions longer than 1 and less than 2^32 units. What is
- * left goes bit by bit: the compiler's division of 64 bits is a call, around which every kernel would spill. */
-__device__ __forceinline__ int64_t take_digit(int64_t &n, int64_t d) {
-    if (d <= 1) return 0;
-    if (((n | d) >> 32) == 0) {
-        const uint32_t low = static_cast<uint32_t>(n), quotient = low / static_cast<uint32_t>(d);
-        n = quotient;
-        return low - quotient * static_cast<uint32_t>(d);
-    }
-    int64_t quotient = 0, digit = 0;
-#pragma unroll 1
-    for (int bit = 62; bit >= 0; bit--) {
-        digit = digit << 1 | (n >> bit & 1);
-        const bool fits = digit >= d;
-        digit -= fits ? d : 0;
-        quotient = quotient << 1 | (fits ? 1 : 0);
-    }
-    n = quotient;
-    return digit;
-}
-
 __device__ __forceinline__ int64_t unit_count(const pave_abi_rows &args, int64_t row_tiles, int64_t parts) {
     return args.batch[0] * args.batch[1] * args.batch[2] * row_tiles * parts;
 }

@@ -2,27 +2,30 @@
  * Products on the tensor cores with mma.sync, for compute capability 8.0 and up: y = chain(A · Bᵀ), rows in
  * PAVE_GEMM_MMA_ROWS.
  *
- * Work: a block computes bm × bn, a warp wm × wn of it. Fragments are loaded one k-step ahead of the
- * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is
- * free: the copy of the k-tile `stages` later starts there, beside that step's multiplications. Alignment: base and row stride of A and
- * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the
- * last row, and read nothing there. Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a
- * row being bk elements, 64 or 128 bytes. The 16-byte chunk c of row r lies at chunk c ^ (r mod 8) of a
- * 128-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of one chunk, which is what ldmatrix reads
- * at a time, then lie in eight different groups of four banks, and so do eight neighbouring chunks that are
- * written. */
+ * Work: a block computes bm × bn, a warp wm × wn of it, one tile after another. Fragments are loaded one k-step ahead of the
+ * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is free: the copy
+ * of the k-tile `stages` later starts there, beside that step's multiplications. The next tile's first k-tiles are copied
+ * while the epilogue works on the accumulators, which it needs no shared memory for. Alignment: base and row stride of A and
+ * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the last row, and
+ * read nothing there.
+ *
+ * Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a row being bk elements, 64 or 128 bytes. The 16-byte
+ * chunk c of row r lies at chunk c ^ (r mod 8) of a 128-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of one
+ * chunk, which is what ldmatrix reads at a time, then lie in eight different groups of four banks, and so do eight
+ * neighbouring chunks that are written. Of each 16 rows of B, those whose number has bit 1 clear come first: a lane's two
+ * accumulators of one 8-column tile and its two of the next are then four columns that lie side by side. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
-#include "kernels/gemm/mma_promoted.cuh"
+#include "kernels/gemm/mma_float8.cuh"
+#include "kernels/gemm/mma_pairs.cuh"
 #include "kernels/gemm/rows.h"
 
 namespace pave {
 
 template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
-    static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
+    static constexpr int IN = IN_, A = A_, B = B_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
     static constexpr bool ROUND_A = A_ == PAVE_T_F32, ROUND_B = B_ == PAVE_T_F32;
     static constexpr bool F8 = PAVE_T_IS_F8(IN);
-    static constexpr int A = A_, B = B_;
     static constexpr bool PAIRS = IN == PAVE_T_F16X2, SCALED = PAIRS || IN == PAVE_T_F16;
     static constexpr int K_BLOCK = PAIRS ? PAVE_PAIR_BLOCK : 1; /* elements that lie and count together */
     static constexpr int BYTES = element_bytes(IN);
@@ -34,14 +37,10 @@ template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, 
     static constexpr int PASS_ROWS = THREADS / CHUNKS;
     static constexpr int A_PASSES = BM / PASS_ROWS, B_PASSES = BN / PASS_ROWS;
     static constexpr int B_BASE = BM * ROW_BYTES, STAGE_BYTES = (BM + BN) * ROW_BYTES;
-    /* A warp's 16 rows of accumulators; the padding sends the eight rows of a store to different banks. */
-    static constexpr int STAGED_LD = WN + 8, STAGED_BYTES = 16 * STAGED_LD * 4;
-    static constexpr int LANES = WN / 4;
 
     static_assert(ROW_BYTES == 64 || ROW_BYTES == 128, "the swizzle is for rows of 64 or 128 bytes");
-    static_assert(WM % 16 == 0 && WN % 16 == 0 && LANES <= 32, "a warp reads 16 rows of A or B at a time");
-    static_assert(PASS_ROWS % 8 == 0 && BM % PASS_ROWS == 0 && BN % PASS_ROWS == 0, "passes are whole");
-    static_assert(WARPS * STAGED_BYTES <= STAGES * STAGE_BYTES, "the epilogue's staging fits");
+    static_assert(WM % 32 == 0 && WN % 16 == 0, "the epilogue takes 32 rows and 16 columns at a time");
+    static_assert(PASS_ROWS % 16 == 0 && BM % PASS_ROWS == 0 && BN % PASS_ROWS == 0, "passes are whole");
     static_assert(STAGES * STAGE_BYTES <= 99 * 1024, "the most that every device from 8.0 on has");
     static_assert(STAGES >= 2 && STEPS % 2 == 0, "fragments alternate between two sets");
 
@@ -49,15 +48,20 @@ template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, 
         const int mask = CHUNKS == 8 ? row & 7 : row >> 1 & 3;
         return static_cast<uint32_t>(row * ROW_BYTES + ((chunk ^ mask) << 4));
     }
+
+    /* Where row `row` of B lies among the rows of its stage. */
+    __device__ static __forceinline__ int b_place(int row) {
+        return (row & ~15) | (row & 1) | (row >> 2 & 3) << 1 | (row >> 1 & 1) << 3;
+    }
 };
 
 /* This thread's share of the copies: one chunk column, every PASS_ROWS-th row of A and of B. */
 template <class T> struct mma_copier {
     const char *a, *b;
-    int64_t a_pass, b_pass; /* bytes from one pass to the next */
-    int64_t left;           /* bytes of a row from this thread's chunk on; <= 0 beyond its end */
-    int a_rows, b_rows;     /* rows that exist from this thread's first one on, at most the tile's */
-    uint32_t target;        /* in a stage's A or B */
+    int64_t a_pass, b_pass;      /* bytes from one pass to the next */
+    int64_t left;                /* bytes of a row from this thread's chunk on; <= 0 beyond its end */
+    int a_rows, b_rows;          /* rows that exist from this thread's first one on, at most the tile's */
+    uint32_t a_target, b_target; /* in a stage */
 
     __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job) {
         const int row = threadIdx.x / T::CHUNKS, chunk = threadIdx.x % T::CHUNKS;
@@ -68,7 +72,8 @@ template <class T> struct mma_copier {
         a_rows = job.a.rows - row;
         b_rows = job.b.rows - row;
         left = (job.k + T::K_BLOCK - 1) / T::K_BLOCK * (T::K_BLOCK * T::BYTES) - chunk * 16;
-        target = T::swizzled(row, chunk);
+        a_target = T::swizzled(row, chunk);
+        b_target = T::B_BASE + T::swizzled(T::b_place(row), chunk);
     }
 
     /* Copies passes FIRST … LAST - 1 of the current k-tile, A's passes before B's, into the stage at `stage`.
@@ -78,11 +83,11 @@ template <class T> struct mma_copier {
 #pragma unroll
         for (int i = FIRST; i < LAST; i++) {
             if (i < T::A_PASSES) {
-                copy_async(stage + target + i * (T::PASS_ROWS * T::ROW_BYTES), a + i * a_pass,
+                copy_async(stage + a_target + i * (T::PASS_ROWS * T::ROW_BYTES), a + i * a_pass,
                            i * T::PASS_ROWS < a_rows ? bytes : 0);
             } else {
                 const int j = i - T::A_PASSES;
-                copy_async(stage + T::B_BASE + target + j * (T::PASS_ROWS * T::ROW_BYTES), b + j * b_pass,
+                copy_async(stage + b_target + j * (T::PASS_ROWS * T::ROW_BYTES), b + j * b_pass,
                            j * T::PASS_ROWS < b_rows ? bytes : 0);
             }
         }
@@ -97,7 +102,7 @@ template <class T> struct mma_copier {
             const int j = i - T::A_PASSES;
             at = i == 0 ? a : j == 0 ? b : at + (j < 0 ? a_pass : b_pass);
             const int row = (j < 0 ? i : j) * T::PASS_ROWS;
-            copy_async(stage + target + (j < 0 ? 0 : T::B_BASE) + row * T::ROW_BYTES, at);
+            copy_async(stage + (j < 0 ? a_target : b_target) + row * T::ROW_BYTES, at);
         }
     }
 
@@ -114,6 +119,18 @@ template <class T> struct mma_copier {
         a += T::ROW_BYTES;
         b += T::ROW_BYTES;
         left -= T::ROW_BYTES;
+    }
+
+    /* Copies the current k-tile, whatever of it exists, and goes on to the next one. */
+    __device__ __forceinline__ void tile(uint32_t stage) {
+        constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+        const char *at = nullptr;
+        if (left >= 16 && has_all_rows())
+            whole_passes<0, PASSES>(stage, at);
+        else
+            passes<0, PASSES>(stage);
+        copy_commit();
+        next();
     }
 };
 
@@ -224,7 +241,18 @@ __device__ __forceinline__ void mma_last_step(mma_position<T> &p, mma_copier<T> 
     }
 }
 
-/* acc += A · Bᵀ of this warp's tile over all of k. On return no copy is under way and shared memory is free.
+/* Starts the copies of a tile's first k-tiles, into all stages. */
+template <class T> __device__ __forceinline__ void mma_fill(mma_copier<T> &copier, uint32_t shared) {
+#pragma unroll 1
+    for (uint32_t stage = shared; stage != shared + T::STAGES * T::STAGE_BYTES; stage += T::STAGE_BYTES) {
+        copier.template passes<0, T::A_PASSES + T::B_PASSES>(stage);
+        copy_commit();
+        copier.next();
+    }
+}
+
+/* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and shared
+ * memory is free when all warps have come here.
  *
  * The assembler moves multiplications across a barrier within a basic block, and so undoes what is overlapped
  * here: the fast loop's exit comes after the barrier and ends the block. That loop is for whole k-tiles of blocks
@@ -235,12 +263,6 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t sh
     constexpr int PASSES = T::A_PASSES + T::B_PASSES;
     mma_position<T> p;
     p.start(shared);
-#pragma unroll 1
-    for (uint32_t stage = p.first; stage != p.end; stage += T::STAGE_BYTES) {
-        copier.template passes<0, PASSES>(stage);
-        copy_commit();
-        copier.next();
-    }
     copy_wait<T::STAGES - 1>();
     const bool all_rows = __syncthreads_and(copier.has_all_rows());
     /* K-tiles that are copied without a check. */
@@ -271,77 +293,169 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t sh
     }
     mma_last_step<T, false, false>(p, copier, nullptr, acc);
     copy_wait<0>();
-    __syncthreads();
 }
 
-/* Writes rows 16 i … of a warp's accumulators to its own part of shared memory, rows STAGED_LD floats apart.
- * Lane l holds columns 2 (l % 4), + 1 of rows l / 4 and l / 4 + 8 of each 8-column tile. */
-template <class T>
-__device__ __forceinline__ void mma_stage_rows(float *staged, const float (&acc)[T::NI][4]) {
-    const int lane = threadIdx.x % 32;
-    float *at = staged + lane / 4 * T::STAGED_LD + lane % 4 * 2;
+/* Part LOW … HIGH - 1 of the accumulators that `part` is: columns 16 j … of rows 32 i …, j varying fastest. Accumulators are
+ * registers, so each is named and none indexed; a part is found by halving, as the branches cost less than the selections
+ * that the compiler makes of a loop. Lane l holds columns 4 (l % 4) … + 3 of rows l / 4 + 8 r. */
+template <class T, int LOW = 0, int HIGH = T::MI / 2 * (T::NI / 2)>
+__device__ __forceinline__ void mma_part(float (&v)[4][4], const float (&acc)[T::MI][T::NI][4], int part) {
+    if constexpr (HIGH - LOW > 1) {
+        constexpr int MIDDLE = (LOW + HIGH) / 2;
+        if (part < MIDDLE)
+            mma_part<T, LOW, MIDDLE>(v, acc, part);
+        else
+            mma_part<T, MIDDLE, HIGH>(v, acc, part);
+    } else {
+        constexpr int I = LOW / (T::NI / 2) * 2, J = LOW % (T::NI / 2) * 2;
 #pragma unroll
-    for (int j = 0; j < T::NI; j++) {
-        *reinterpret_cast<float2 *>(at + j * 8) = make_float2(acc[j][0], acc[j][1]);
-        *reinterpret_cast<float2 *>(at + 8 * T::STAGED_LD + j * 8) = make_float2(acc[j][2], acc[j][3]);
+        for (int e = 0; e < 16; e++) v[e / 4][e % 4] = acc[I + e / 8][J + e / 2 % 2][e / 4 % 2 * 2 + e % 2];
     }
 }
+
+/* A warp's whole tile at once: what depends on a row or a column alone is loaded for all of them, so that one latency is
+ * waited for and not one a part. */
+template <class T> struct mma_whole {
+    float (&acc)[T::MI][T::NI][4];
+    int64_t row0, col0; /* this lane's first */
+
+    __device__ __forceinline__ int columns(const tile_job &job, int j) const {
+        const int64_t left = job.n - col0 - j * 16;
+        return left > 4 ? 4 : left < 0 ? 0 : static_cast<int>(left);
+    }
+
+    /* By the scales of rows and columns, where all their products are normal numbers. */
+    __device__ __forceinline__ bool scale(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tile_job &job) {
+        if (!has_scales(args, job)) return true;
+        float a[T::MI][2], b[T::NI / 2][4];
+#pragma unroll
+        for (int j = 0; j < T::NI / 2; j++) {
+#pragma unroll
+            for (int c = 0; c < 4; c++) b[j][c] = 1.0f;
+            const char *at = static_cast<const char *>(buffers.b) + job.b_scale + (col0 + j * 16) * 4;
+            if (job.b_scale != 0 && columns(job, j) > 0) quad_load(at, PAVE_T_F32, columns(job, j), b[j]);
+        }
+#pragma unroll
+        for (int i = 0; i < T::MI * 2; i++) {
+            const int64_t row = row0 + i * 8;
+            a[i / 2][i % 2] = args.scale;
+            if (job.a_scale != 0 && row < job.row_end)
+                a[i / 2][i % 2] = *reinterpret_cast<const float *>(static_cast<const char *>(buffers.a) +
+                                                                   job.a_scale + row * 4);
+        }
+        float a_low = a[0][0], a_high = a[0][0], b_low = 1.0f, b_high = 1.0f;
+#pragma unroll
+        for (int i = 1; i < T::MI * 2; i++) {
+            a_low = fminf(a_low, a[i / 2][i % 2]);
+            a_high = fmaxf(a_high, a[i / 2][i % 2]);
+        }
+#pragma unroll
+        for (int j = 0; j < T::NI * 2; j++) {
+            const float v = j % 4 < columns(job, j / 4) ? b[j / 4][j % 4] : 1.0f;
+            b[j / 4][j % 4] = v;
+            b_low = fminf(b_low, v);
+            b_high = fmaxf(b_high, v);
+        }
+        const bool normal = a_low * b_low >= FLT_MIN && a_high * b_high <= FLT_MAX;
+        if (__ballot_sync(0xffffffffu, !normal) != 0) return false;
+#pragma unroll
+        for (int i = 0; i < T::MI; i++)
+#pragma unroll
+            for (int j = 0; j < T::NI; j++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) acc[i][j][e] *= a[i][e / 2] * b[j / 2][j % 2 * 2 + e % 2];
+        return true;
+    }
+
+    /* A first link that adds the same row to all rows: a bias. */
+    __device__ __forceinline__ int add_row(const pave_abi_gemm &args, const tensors &t, const tile_job &job) {
+        const pave_abi_link &link = args.links[0];
+        if (args.link_count == 0 || link.op != PAVE_LINK_ADD || link.operand != PAVE_OPERAND_ROW) return 0;
+        const char *base = element_at(static_cast<const char *>(t.t0) + link.t.offset, link.type,
+                                      batch_offset(link.t, job.batch));
+        float row[T::NI / 2][4];
+        const char *first = element_at(base, link.type, col0 * link.t.col);
+        if (link.t.col == 1 && columns(job, T::NI / 2 - 1) == 4 && quad_aligned(first, link.type)) {
+#pragma unroll
+            for (int j = 0; j < T::NI / 2; j++)
+                quad_load(element_at(first, link.type, j * 16), link.type, 4, row[j]);
+        } else {
+#pragma unroll
+            for (int j = 0; j < T::NI / 2; j++)
+                operand_load<4>(element_at(first, link.type, j * 16 * link.t.col), link.type, link.t.col,
+                                columns(job, j), row[j]);
+        }
+#pragma unroll
+        for (int i = 0; i < T::MI; i++)
+#pragma unroll
+            for (int j = 0; j < T::NI; j++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) acc[i][j][e] += link.a * row[j / 2][j % 2 * 2 + e % 2];
+        return 1;
+    }
+};
 
 template <class T>
 __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                              const tensors &t, const tile_job &job,
-                                             const float (&acc)[T::MI][T::NI][4]) {
-    constexpr int ROWS_AT_ONCE = 32 / T::LANES, R = 4;
-    static_assert(16 % (R * ROWS_AT_ONCE) == 0, "16 rows are whole rounds");
+                                             float (&acc)[T::MI][T::NI][4]) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    float *staged = reinterpret_cast<float *>(dynamic_shared() + warp * T::STAGED_BYTES);
-    const int64_t row0 = job.row + warp / T::WARPS_N * T::WM;
-    const int64_t col0 = job.col + warp % T::WARPS_N * T::WN;
-
+    mma_whole<T> whole = {acc, job.row + warp / T::WARPS_N * T::WM + lane / 4,
+                          job.col + warp % T::WARPS_N * T::WN + lane % 4 * 4};
+    epilogue_done done = {!T::SCALED || whole.scale(args, buffers, job), 0};
+    if (done.scaled) done.links = whole.add_row(args, t, job);
 #pragma unroll 1
-    for (int chunk = 0; chunk < T::MI; chunk++) {
-        /* Accumulators are registers: each is named, none is indexed. */
+    for (int i = 0; i < T::MI / 2; i++) {
+        row_states<4> states(args.reduce);
+        patch<4, 4> x;
 #pragma unroll
-        for (int i = 0; i < T::MI; i++)
-            if (i == chunk) mma_stage_rows<T>(staged, acc[i]);
-        __syncwarp();
+        for (int r = 0; r < 4; r++) x.row[r] = whole.row0 + i * 32 + r * 8;
 #pragma unroll 1
-        for (int first = lane / T::LANES; first < 16; first += R * ROWS_AT_ONCE) {
-            patch<R, 4> x;
-            x.col = col0 + lane % T::LANES * 4;
-#pragma unroll
-            for (int r = 0; r < R; r++) {
-                const int row = first + r * ROWS_AT_ONCE;
-                const float4 q =
-                    *reinterpret_cast<const float4 *>(staged + row * T::STAGED_LD + lane % T::LANES * 4);
-                x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
-                x.row[r] = row0 + chunk * 16 + row;
-            }
-            epilogue_finish<T::LANES, R, T::SCALED>(args, buffers, t, job, col0 / T::WN, x);
+        for (int j = 0; j < T::NI / 2; j++) {
+            mma_part<T>(x.v, acc, i * (T::NI / 2) + j);
+            x.col = whole.col0 + j * 16;
+            epilogue_values<4, T::SCALED>(args, buffers, t, job, x, done);
+            states.fold(x);
         }
-        __syncwarp();
+        states.template store<4>(args, buffers, job, (whole.col0 - lane % 4 * 4) / T::WN, x);
     }
 }
 
+/* Tiles' places lie in turns in three slots: the first warp writes the next tile's before the main loop, when others may still
+ * be in the last one's epilogue. */
 template <class T>
 __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                           const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
-    __shared__ tile_job job;
+    __shared__ tile_job jobs[3];
+    const uint32_t shared = shared_address(dynamic_shared());
+    if (block_index() >= raster::count(args)) return;
+    raster::leave(args, buffers.g, block_index(), jobs[0]);
+    __syncthreads();
+    mma_copier<T> copier;
+    copier.start(buffers, jobs[0]);
+    mma_fill<T>(copier, shared);
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args);) {
-        raster::take(args, buffers.g, tile, job);
-        mma_copier<T> copier;
-        copier.start(buffers, job);
+    for (int now = 0;; now = now == 2 ? 0 : now + 1) {
+        const tile_job &job = jobs[now];
+        tile_job &next = jobs[now == 2 ? 0 : now + 1];
+        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, next);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
-        if constexpr (T::PAIRS || T::F8)
-            mma_promoted_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
+        if constexpr (T::PAIRS)
+            mma_pairs_loop<T>(copier, shared, k_tiles, acc);
+        else if constexpr (T::F8)
+            mma_float8_loop<T>(copier, shared, k_tiles, acc);
         else
-            mma_main_loop<T>(copier, shared_address(dynamic_shared()), k_tiles, acc);
-        mma_epilogue<T>(args, buffers, t, job, acc);
-        tile = job.next;
+            mma_main_loop<T>(copier, shared, k_tiles, acc);
         __syncthreads();
+        if (job.next != NO_TILE) {
+            copier.start(buffers, next);
+            mma_fill<T>(copier, shared);
+        }
+        mma_epilogue<T>(args, buffers, t, job, acc);
+        if (job.next == NO_TILE) break;
     }
 }
 
@@ -354,7 +468,9 @@ __device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_b
 } // namespace pave
 
 #define PAVE_KERNEL(NAME, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)                   \
-    extern "C" __global__ void __launch_bounds__((BM) / (WM) * ((BN) / (WN)) * 32)                       \
+    extern "C" __global__ void __launch_bounds__(                                                        \
+        (BM) / (WM) * ((BN) / (WN)) * 32,                                                                \
+        65536 / ((BM) / (WM) * ((BN) / (WN)) * 32 * (((REGISTERS) + 7) / 8 * 8)))                        \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
              const void *g, PAVE_TENSOR_PARAMETERS) {                                                    \
         pave::gemm_mma<pave::mma_tile<PAVE_T_##IN, PAVE_T_##A, PAVE_T_##B, BM, BN, BK, WM, WN, STAGES>>( \

@@ -45,6 +45,7 @@ template <int PATH> __device__ __forceinline__ uint32_t peak_operand(uint32_t se
     return 0x3f803f80u | (noise & 0x007f007fu);
 }
 
+/* No two products of float8 are alike, since where sums are added apart assemblers would form but one for all chains. */
 template <int PATH> __device__ __forceinline__ float peak_mma(int64_t iterations) {
     float acc[PEAK_CHAINS][4] = {};
     uint32_t a[4], b[2];
@@ -61,7 +62,8 @@ template <int PATH> __device__ __forceinline__ float peak_mma(int64_t iterations
             else if (PATH == PAVE_PEAK_PATH_F16)
                 multiply_f16(acc[c], a, b[0], b[1]);
             else if (PATH == PAVE_PEAK_PATH_F8)
-                multiply_e4m3(acc[c], a, b[0], b[1]);
+                multiply_e4m3(acc[c], a, b[0] ^ ((static_cast<uint32_t>(i) * PEAK_CHAINS + c) & 0x07070707u),
+                              b[1]);
             else
                 multiply_bf16(acc[c], a, b[0], b[1]);
         }

@@ -3,12 +3,22 @@
  * that the planner sees none but K = 0. */
 #include "src/ops/chain.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
+/* Composed for every argument of every call, wrong or not, where snprintf would be a third of the front end's time. */
 const char *pave__chain_field(const pave__chaining *s, int layer, const char *field, pave__chain_name text) {
+    static_assert(PAVE_MAX_LAYERS <= 100, "two digits");
     if (s->chain->op != PAVE_OP_MLP) return field;
-    snprintf(text, sizeof(pave__chain_name), "layers[%d].%s", layer, field);
+    char *at = text;
+    memcpy(at, "layers[", 7);
+    at += 7;
+    if (layer >= 10) *at++ = (char)('0' + layer / 10);
+    *at++ = (char)('0' + layer % 10);
+    *at++ = ']';
+    *at++ = '.';
+    assert(strlen(field) < sizeof(pave__chain_name) - (size_t)(at - text));
+    strcpy(at, field);
     return text;
 }
 
@@ -68,7 +78,9 @@ pave__links pave__chain_links(const pave__chaining *s, int index, bool epilogue,
     bool last = index == (int)s->chain->layer_count - 1;
     memcpy(shape, s->shape, (size_t)s->rank * sizeof *shape);
     shape[s->rank] = n;
-    return (pave__links){.name = epilogue ? "epilogue.links" : pave__chain_field(s, index, "links", text),
+    return (pave__links){.name = epilogue ? "epilogue.links"
+                                 : text   ? pave__chain_field(s, index, "links", text)
+                                          : NULL,
                          .links = epilogue ? e->links : layer->links,
                          .count = epilogue ? e->link_count : layer->link_count,
                          .most = PAVE_MAX_LINKS,
@@ -120,7 +132,6 @@ static void lower_layer(pave__chaining *s, int index) {
     pave__player *p = &s->out->problem.layers[index];
     pave__joblayer *j = &s->out->job.layers[index];
     int64_t strides[PAVE_MAX_RANK + 1], row, col, shape[PAVE_MAX_RANK + 1];
-    pave__chain_name text;
     const pave_tensor *w = pave__chain_w(layer);
     pave__chain_w_strides(s, w, strides, &row, &col);
     pave__space_operand(&s->space, w, strides, col, &p->w, &j->w);
@@ -130,14 +141,14 @@ static void lower_layer(pave__chaining *s, int index) {
     j->weights = layer->weights;
     pave_link head[3];
     size_t c_at;
-    pave__links l = pave__chain_links(s, index, true, p->n, shape, text);
+    pave__links l = pave__chain_links(s, index, true, p->n, shape, NULL);
     l.links = head, l.count = head_links(s, index, head, &c_at);
     pave__links_lower(&l, &s->space, p->links, j->links);
     if (s->chain->c) j->links[c_at].link.a = s->chain->beta;
     size_t count = l.count;
     for (int part = 0; part < 2; part++) {
         if (part && index < (int)s->chain->layer_count - 1) break;
-        l = pave__chain_links(s, index, part, p->n, shape, text);
+        l = pave__chain_links(s, index, part, p->n, shape, NULL);
         pave__links_lower(&l, &s->space, p->links + count, j->links + count);
         count += l.count;
     }
@@ -245,4 +256,43 @@ pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, p
     out->job.epsilon = chain->end->epsilon > 0 ? chain->end->epsilon : 1e-5f;
     settle_empty(&s);
     return PAVE_OK;
+}
+
+/* All of a chain, which is all that its lowering reads. */
+static void write_key(pave__key *key, const pave__chain *c, const pave_plan *plan) {
+    pave__key_begin(key, c->op, plan);
+    pave__key_tensor(key, c->x);
+    pave__key_tensor(key, c->y);
+    pave__key_word(key, (uint64_t)c->precision);
+    pave__key_word(key, (uint64_t)(c->transpose_x | c->batched_w << 1 | c->transpose_w << 2));
+    pave__key_float(key, c->alpha);
+    pave__key_float(key, c->beta);
+    pave__key_word(key, c->c != NULL);
+    if (c->c) pave__key_tensor(key, c->c);
+    if (c->layer_count > PAVE_MAX_LAYERS || !c->layers) key->whole = false;
+    pave__key_word(key, c->layer_count);
+    for (size_t i = 0; key->whole && i < c->layer_count; i++) {
+        const pave_layer *layer = &c->layers[i];
+        pave__key_tensor(key, &layer->w);
+        pave__key_weights(key, layer->weights);
+        pave__key_tensor(key, &layer->bias);
+        pave__key_links(key, layer->links, layer->link_count);
+    }
+    pave__key_epilogue(key, c->end);
+}
+
+pave_status pave__run_chain(pave_queue *queue, const pave__chain *chain, const pave_plan *plan,
+                            const pave_sync *sync) {
+    pave__key key;
+    write_key(&key, chain, plan);
+    if (pave__call_known(queue, &key)) return pave__call_again(queue, &key, sync);
+    pave__lowered lowered;
+    pave_status status = pave__lower_chain(queue->context, chain, &lowered);
+    return status ? status : pave__run(queue, &lowered, plan, sync, &key);
+}
+
+pave_status pave__plan_chain(pave_context *context, const pave__chain *chain, pave_plan **plan) {
+    pave__lowered lowered;
+    pave_status status = pave__lower_chain(context, chain, &lowered);
+    return status ? status : pave__plan_of(context, &lowered, plan);
 }

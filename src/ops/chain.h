@@ -33,7 +33,8 @@ void pave__chain_w_strides(const pave__chaining *s, const pave_tensor *w, int64_
                            int64_t *col);
 /* y's shape: the rows', and the columns that a reduction leaves. Returns its rank. */
 int pave__chain_y_shape(const pave__chaining *s, int64_t n, int64_t *shape);
-/* The links of a layer, or of the epilogue, over the layer's columns; shape and text are the caller's room. */
+/* The links of a layer, or of the epilogue, over the layer's columns; shape and text are the caller's room;
+ * without a text they have no name, which checks alone need. */
 pave__links pave__chain_links(const pave__chaining *s, int layer, bool epilogue, int64_t n, int64_t *shape,
                               pave__chain_name text);
 pave__links pave__chain_after(const pave__chaining *s, int64_t n, int64_t *shape);

@@ -136,9 +136,9 @@ static pave_status join_outputs(pave__chaining *s) {
 static pave_status check_bias(const pave__chaining *s, int index, int64_t n) {
     const pave_tensor *bias = &s->chain->layers[index].bias;
     pave__chain_name text;
-    const char *name = pave__chain_field(s, index, "bias", text);
     pave__reach reach;
     if (!bias->buffer) return PAVE_OK;
+    const char *name = pave__chain_field(s, index, "bias", text);
     pave_status status = pave__check_tensor(s->context, bias, name, false, &reach);
     if (status) return status;
     if (bias->rank != 1 || bias->shape[0] != n)

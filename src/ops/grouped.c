@@ -92,7 +92,7 @@ static void lower_bias(const pave_grouped_params *p, size_t g, const pave__space
 }
 
 /* What all groups of a run share: buffers, links, words. */
-static void begin_run(const lowering *s, pave__lowered *run, size_t g, const pave_abi_group *groups) {
+static void begin_run(const lowering *s, pave__lowered *run, size_t g, pave_abi_group *groups) {
     const pave_grouped_params *p = s->params;
     const pave_epilogue *e = &p->epilogue;
     pave__problem *q = &run->problem;
@@ -181,7 +181,7 @@ static pave_status run_all(pave_queue *queue, lowering *s, const pave_sync *sync
     if (status) return status;
     for (size_t g = 0; !status && g < s->params->group_count;) {
         g = next_run(s, g);
-        status = pave__run(queue, &s->run, s->params->plan, NULL);
+        status = pave__run(queue, &s->run, s->params->plan, NULL, NULL);
     }
     return pave__sync_end(queue, sync, event, status);
 }

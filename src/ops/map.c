@@ -14,8 +14,7 @@ typedef struct lowering {
 } lowering;
 
 static pave_status check(pave_context *context, const pave_map_params *p, lowering *s) {
-    pave_status status = pave__check_params(p, p ? p->size : 0, sizeof *p);
-    if (!status) status = pave__check_tensor(context, &p->x, "x", false, &s->x);
+    pave_status status = pave__check_tensor(context, &p->x, "x", false, &s->x);
     if (!status) status = pave__check_tensor(context, &p->y, "y", false, &s->y);
     if (!status) status = pave__check_distinct(&p->y, "y");
     if (status) return status;
@@ -79,11 +78,23 @@ static pave_status lower(pave_context *context, const pave_map_params *params, p
     return PAVE_OK;
 }
 
+static void write_key(pave__key *key, const pave_map_params *p) {
+    pave__key_begin(key, PAVE_OP_MAP, p->plan);
+    pave__key_tensor(key, &p->x);
+    pave__key_tensor(key, &p->y);
+    pave__key_links(key, p->links, p->link_count);
+}
+
 pave_status pave_map(pave_queue *queue, const pave_map_params *params, const pave_sync *sync) {
+    pave__key key;
     pave__lowered lowered;
     pave_status status = pave__check_queue(queue, sync);
-    if (!status) status = lower(queue->context, params, &lowered);
-    return status ? status : pave__run(queue, &lowered, params->plan, sync);
+    if (!status) status = pave__check_params(params, params ? params->size : 0, sizeof *params);
+    if (status) return status;
+    write_key(&key, params);
+    if (pave__call_known(queue, &key)) return pave__call_again(queue, &key, sync);
+    status = lower(queue->context, params, &lowered);
+    return status ? status : pave__run(queue, &lowered, params->plan, sync, &key);
 }
 
 pave_status pave_copy(pave_queue *queue, const pave_tensor *x, const pave_tensor *y, const pave_sync *sync) {
@@ -97,6 +108,7 @@ pave_status pave_copy(pave_queue *queue, const pave_tensor *x, const pave_tensor
 pave_status pave_plan_map(pave_context *context, const pave_map_params *params, pave_plan **plan) {
     pave__lowered lowered;
     pave_status status = pave__check_plan_out(context, plan);
+    if (!status) status = pave__check_params(params, params ? params->size : 0, sizeof *params);
     if (!status) status = lower(context, params, &lowered);
     return status ? status : pave__plan_of(context, &lowered, plan);
 }

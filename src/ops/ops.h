@@ -4,7 +4,7 @@
 #ifndef PAVE_SRC_OPS_OPS_H
 #define PAVE_SRC_OPS_OPS_H
 
-#include "src/objects.h"
+#include "src/calls.h"
 
 /* What lowering decided. Where `nothing` is set there is nothing to launch. */
 typedef struct pave__lowered {
@@ -119,6 +119,10 @@ typedef struct pave__chain {
 } pave__chain;
 
 pave_status pave__lower_chain(pave_context *context, const pave__chain *chain, pave__lowered *out);
+/* Runs it, as it ran before where it did. */
+pave_status pave__run_chain(pave_queue *queue, const pave__chain *chain, const pave_plan *plan,
+                            const pave_sync *sync);
+pave_status pave__plan_chain(pave_context *context, const pave__chain *chain, pave_plan **plan);
 
 /* Checks an epilogue's words, for rows of n (chain_check.c). */
 pave_status pave__check_epilogue(const pave_epilogue *e, int64_t n);
@@ -133,9 +137,9 @@ int64_t pave__grouped_k(const pave_grouped_params *params, size_t group);
 
 /* ---- running (submit.c, plan_api.c) */
 
-/* Finds or checks the plan and submits. */
+/* Finds or checks the plan and submits. `key`: the call's, or NULL. */
 pave_status pave__run(pave_queue *queue, const pave__lowered *lowered, const pave_plan *plan,
-                      const pave_sync *sync);
+                      const pave_sync *sync, pave__key *key);
 /* Makes ready what can fail for want of memory or a kernel, where several plans are to run one after the other. */
 pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan);
 /* The plan alone, counted for the caller. PAVE_E_INVALID where there is nothing to launch. */

@@ -85,8 +85,7 @@ typedef struct lowering {
 
 static pave_status check(pave_context *context, const pave_reduce_params *p, lowering *s) {
     axes *a = &s->axes;
-    pave_status status = pave__check_params(p, p ? p->size : 0, sizeof *p);
-    if (!status) status = pave__check_words(p->reduction, PAVE_HIGH);
+    pave_status status = pave__check_words(p->reduction, PAVE_HIGH);
     if (status) return status;
     if (!p->reduction) return pave__fail(PAVE_E_INVALID, "reduction: none is asked for");
     bool index = p->reduction == PAVE_REDUCE_ARGMAX;
@@ -173,16 +172,33 @@ static pave_status lower(pave_context *context, const pave_reduce_params *params
     return PAVE_OK;
 }
 
+static void write_key(pave__key *key, const pave_reduce_params *p) {
+    pave__key_begin(key, PAVE_OP_REDUCE, p->plan);
+    pave__key_tensor(key, &p->x);
+    pave__key_tensor(key, &p->y);
+    pave__key_word(key, (uint32_t)p->axis_from_last);
+    pave__key_word(key, (uint64_t)p->reduction);
+    pave__key_word(key, (uint64_t)p->window);
+    pave__key_float(key, p->epsilon);
+    pave__key_links(key, p->links, p->link_count);
+}
+
 pave_status pave_reduce(pave_queue *queue, const pave_reduce_params *params, const pave_sync *sync) {
+    pave__key key;
     pave__lowered lowered;
     pave_status status = pave__check_queue(queue, sync);
-    if (!status) status = lower(queue->context, params, &lowered);
-    return status ? status : pave__run(queue, &lowered, params->plan, sync);
+    if (!status) status = pave__check_params(params, params ? params->size : 0, sizeof *params);
+    if (status) return status;
+    write_key(&key, params);
+    if (pave__call_known(queue, &key)) return pave__call_again(queue, &key, sync);
+    status = lower(queue->context, params, &lowered);
+    return status ? status : pave__run(queue, &lowered, params->plan, sync, &key);
 }
 
 pave_status pave_plan_reduce(pave_context *context, const pave_reduce_params *params, pave_plan **plan) {
     pave__lowered lowered;
     pave_status status = pave__check_plan_out(context, plan);
+    if (!status) status = pave__check_params(params, params ? params->size : 0, sizeof *params);
     if (!status) status = lower(context, params, &lowered);
     return status ? status : pave__plan_of(context, &lowered, plan);
 }

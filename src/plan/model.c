@@ -26,6 +26,9 @@
  * units take five times as many clocks for the same bytes, so that there it hardly counts. */
 #define SHARED_SHARE 0.5
 #define SHARED_BYTES_A_CLOCK 128.0
+/* Clocks that a unit's epilogue takes for each value of a tile, with a bias and one activation, where no other block of the
+ * unit multiplies beside it: 256x128 mma tiles on an H100, 2026-11-25. */
+#define EPILOGUE_CLOCKS 0.2
 /* The least that memory moves for an element that has no neighbour in use: a GPU's sector, a CPU's line. */
 #define SECTOR_BYTES 32
 #define LINE_BYTES 64
@@ -232,16 +235,26 @@ void pave__conclude(const pave_device_info *device, double compute, double laten
                                         : PAVE__BOUND_LATENCY;
 }
 
+/* A unit's clock, which follows from the FMA rate: 128 lanes a unit, 64 on capability 8.0. */
+static double clock_of(const pave_device_info *device) {
+    double lanes = device->compute_capability == 80 ? 64 : 128;
+    return pave__peak(device, PAVE_PATH_FMA) / (pave__units(device) * 2 * lanes);
+}
+
+/* A tile's epilogue, where it is not hidden. */
+static double epilogue_ns(const pave_device_info *device, const pave__row *row) {
+    if (row->path == PAVE_PATH_FMA || pave__blocks_per_unit(device, row) > 1) return 0;
+    return pave__ns_over(EPILOGUE_CLOCKS * row->bm * row->bn, clock_of(device));
+}
+
 /* Shared-memory time of a tile that is not hidden: each warp reads its rows of both operands, and the block
- * writes each once. The clock follows from the FMA rate: 128 lanes a unit, 64 on capability 8.0. */
+ * writes each once. */
 static double shared_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
                         double padded_k) {
     if (row->path == PAVE_PATH_FMA || row->wm <= 0 || row->wn <= 0) return 0;
-    double lanes = device->compute_capability == 80 ? 64 : 128;
-    double clock = pave__peak(device, PAVE_PATH_FMA) / (pave__units(device) * 2 * lanes);
     double warps = (double)(row->bm / row->wm) * (row->bn / row->wn);
     double bytes = (warps * (row->wm + row->wn) + row->bm + row->bn) * padded_k * load->a_bytes;
-    return SHARED_SHARE * pave__ns_over(bytes, clock * SHARED_BYTES_A_CLOCK);
+    return SHARED_SHARE * pave__ns_over(bytes, clock_of(device) * SHARED_BYTES_A_CLOCK);
 }
 
 /* Arithmetic of a gemm with its padding. A GPU's block computes its whole tile, and blocks that share a unit
@@ -254,7 +267,7 @@ static double gemm_ns(const pave_device_info *device, const pave__row *row, cons
         double bk = row->bk > 0 ? row->bk : 1;
         double padded_k = ceil(k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
         return deep * (pave__ns_over(2.0 * row->bm * row->bn * padded_k, sustained / units) +
-                       shared_ns(device, row, load, padded_k));
+                       shared_ns(device, row, load, padded_k) + epilogue_ns(device, row));
     }
     int wm = row->wm > 0 ? row->wm : 1, wn = row->wn > 0 ? row->wn : 1;
     double m = (double)pave__div_up(load->m, wm) * wm, n = (double)pave__div_up(load->n, wn) * wn;

@@ -42,14 +42,16 @@ unsigned driver_calls(const char *symbol) {
 
 bool driver_is_clean(bool orphans_allowed) {
     fake_cuda_counts c = driver_counts();
-    int left = c.memory | c.pinned | c.streams | c.events | c.modules | c.retained | c.pushed | c.errors;
+    int left =
+        c.memory | c.pinned | c.streams | c.events | c.modules | c.graphs | c.retained | c.pushed | c.errors;
     if (!orphans_allowed) left |= c.orphans;
     if (left)
         fprintf(stderr,
-                "left: memory %d, pinned %d, streams %d, events %d, modules %d, retained %d, pushed %d, "
+                "left: memory %d, pinned %d, streams %d, events %d, modules %d, graphs %d, retained %d, "
+                "pushed %d, "
                 "orphans %d, errors %d: %s\n",
-                c.memory, c.pinned, c.streams, c.events, c.modules, c.retained, c.pushed, c.orphans, c.errors,
-                driver_error());
+                c.memory, c.pinned, c.streams, c.events, c.modules, c.graphs, c.retained, c.pushed, c.orphans,
+                c.errors, driver_error());
     return !left;
 }
 

@@ -79,7 +79,7 @@ static pave_status compute_large(cycle *c) {
                                  .x = pave_tensor_2d(c->x, PAVE_F16, M, K),
                                  .w = pave_tensor_2d(c->w, PAVE_F16, N, K),
                                  .y = pave_tensor_2d(c->y, PAVE_F32, M, N)};
-    setenv("PAVE_KERNEL", "pave_gemm_mma_128x128x64_f16", 1);
+    setenv("PAVE_KERNEL", "pave_gemm_mma_128x128x32_f16", 1);
     pave_status status = pave_linear(c->timed, &linear, NULL);
     unsetenv("PAVE_KERNEL");
     return status;
@@ -114,7 +114,11 @@ static pave_status compute(cycle *c) {
                            .layer_count = 2,
                            .epilogue.reduction = PAVE_REDUCE_LOGSUMEXP,
                            .y = pave_tensor_1d(c->y, PAVE_F32, M)};
-    TRY(pave_mlp(c->timed, &mlp, &(pave_sync){.event = &c->done}));
+    /* Often enough to become a graph and be launched as one. */
+    for (int i = 0; i < 6; i++) {
+        pave_event_destroy(&c->done);
+        TRY(pave_mlp(c->timed, &mlp, &(pave_sync){.event = &c->done}));
+    }
     pave_status asked = pave_event_query(c->done);
     if (asked && asked != PAVE_E_NOT_READY) return asked;
     TRY(pave_event_wait(c->done));
@@ -193,7 +197,7 @@ static void sweep_all(int code, const char *suffix) {
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
         int struck = sweep(symbols[i], code, suffix);
         total += struck;
-        /* These two are called only after a failure. */
+        /* These are called only after a failure. */
         if (struck || !strcmp(symbols[i], "cuGetErrorName") || !strcmp(symbols[i], "cuMemGetInfo_v2"))
             continue;
         fail_msg("the cycle never calls %s", symbols[i]);

@@ -114,10 +114,11 @@ unsigned fake_cuda_calls(const char *symbol) {
 static void print_counts(FILE *file) {
     const fake_cuda_counts *c = &fake_counts;
     fprintf(file,
-            "memory %d pinned %d streams %d events %d modules %d retained %d pushed %d orphans %d errors %d "
+            "memory %d pinned %d streams %d events %d modules %d graphs %d retained %d pushed %d orphans %d "
+            "errors %d "
             "faults %d%s%s\n",
-            c->memory, c->pinned, c->streams, c->events, c->modules, c->retained, c->pushed, c->orphans,
-            c->errors, c->faults, *first_error ? ": " : "", first_error);
+            c->memory, c->pinned, c->streams, c->events, c->modules, c->graphs, c->retained, c->pushed,
+            c->orphans, c->errors, c->faults, *first_error ? ": " : "", first_error);
 }
 
 __attribute__((destructor)) static void report(void) {
@@ -128,8 +129,8 @@ __attribute__((destructor)) static void report(void) {
         print_counts(file);
         fclose(file);
     }
-    int left = c->memory | c->pinned | c->streams | c->events | c->modules | c->retained | c->pushed |
-               c->orphans | c->errors;
+    int left = c->memory | c->pinned | c->streams | c->events | c->modules | c->graphs | c->retained |
+               c->pushed | c->orphans | c->errors;
     if (!left || !strict || strcmp(strict, "1") != 0) return;
     fputs("fake driver: ", stderr);
     print_counts(stderr);

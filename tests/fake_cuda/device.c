@@ -112,6 +112,7 @@ FAKE_API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
         return fake_misuse(CUDA_ERROR_INVALID_CONTEXT, "the primary context is released once too often");
     fake_counts.retained--;
     if (--context->retained) return fault;
+    fake_graphs_drop(context);
     fake_streams_drop(context);
     fake_modules_drop(context);
     fake_memory_drop(context);

@@ -19,6 +19,7 @@
 /* Objects alive now, and what went wrong so far. A fault that was asked for is no error. */
 typedef struct fake_cuda_counts {
     int memory, streams, events, modules;
+    int graphs;   /* and executable ones */
     int pinned;   /* page-locked memory of the host */
     int retained; /* of primary contexts */
     int pushed;   /* on any thread's stack */

@@ -101,5 +101,10 @@ int fake_is_read(const void *at, uint64_t bytes);
 /* Does all that waits in the context's streams. */
 void fake_drain(CUcontext context);
 void fake_streams_drop(CUcontext context);
+void fake_graphs_drop(CUcontext context);
+
+/* A launch from the driver's arguments, held to what can be said before it runs. */
+CUresult fake_launch_read(CUfunction f, const unsigned grid[3], const unsigned block[3], unsigned shared,
+                          void **parameters, fake_launch *out);
 
 #endif

@@ -152,16 +152,24 @@ static CUresult check_shape(CUfunction f, const unsigned *grid, const unsigned *
     return CUDA_SUCCESS;
 }
 
+CUresult fake_launch_read(CUfunction f, const unsigned grid[3], const unsigned block[3], unsigned shared,
+                          void **parameters, fake_launch *out) {
+    if (!find_function(f)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "a launch: no such function");
+    if (!parameters) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: no parameters", f->row->name);
+    CUresult result = check_shape(f, grid, block, shared);
+    if (result) return result;
+    memcpy(out->grid, grid, sizeof out->grid);
+    return read_parameters(f->row, parameters, out);
+}
+
 FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                                  unsigned by, unsigned bz, unsigned shared, CUstream stream,
                                  void **parameters, void **extra) {
     ENTER(cuLaunchKernel);
     if (fault) return fault;
-    if (!find_function(f)) return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuLaunchKernel: no such function");
-    if (!parameters || extra) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "%s: no parameters", f->row->name);
-    fake_op op = {.kind = FAKE_LAUNCH, .launch.grid = {gx, gy, gz}};
-    CUresult result = check_shape(f, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, shared);
-    if (!result) result = read_parameters(f->row, parameters, &op.launch);
+    fake_op op = {.kind = FAKE_LAUNCH};
+    CUresult result = fake_launch_read(f, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, shared,
+                                       extra ? NULL : parameters, &op.launch);
     return result ? result : fake_submit(stream, f->row->name, &op);
 }
 

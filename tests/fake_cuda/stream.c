@@ -198,6 +198,16 @@ FAKE_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) {
     return CUDA_SUCCESS;
 }
 
+/* Nobody captures here. */
+FAKE_API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status) {
+    ENTER(cuStreamIsCapturing);
+    if (fault) return fault;
+    if (!find_stream(stream))
+        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamIsCapturing: no such stream");
+    *status = CU_STREAM_CAPTURE_STATUS_NONE;
+    return CUDA_SUCCESS;
+}
+
 FAKE_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
     ENTER(cuStreamWaitEvent);
     if (fault) return fault;

@@ -217,11 +217,34 @@ static void test_destroy_orders(void **state) {
     }
 }
 
+/* The same two calls in turn, often enough for whatever a backend keeps of a call: each adds 2. */
+static void test_again(void **state) {
+    (void)state;
+    for (size_t d = 0; d < device_count; d++) {
+        counter c;
+        counter_make(&c, devices[d].context);
+        const pave_layer layer = {.w = c.forth.w, .links = &c.link, .link_count = 1},
+                         layers[2] = {layer, layer};
+        pave_mlp_params forth = {
+            .size = sizeof forth, .x = c.forth.x, .layers = layers, .layer_count = 2, .y = c.forth.y};
+        pave_mlp_params back = forth;
+        back.x = c.back.x, back.y = c.back.y;
+        for (int i = 0; i < 12; i++) {
+            TEST_OK(pave_mlp(c.queue, &forth, NULL));
+            TEST_OK(pave_mlp(c.queue, &back, NULL));
+            if (i % 5 == 4) expect(c.queue, c.a, 4 * (float)(i + 1));
+        }
+        expect(c.queue, c.a, 48);
+        expect(c.queue, c.b, 46);
+        counter_free(&c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events),         cmocka_unit_test(test_wait_lists),
         cmocka_unit_test(test_transfers),      cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_destroy_orders),
+        cmocka_unit_test(test_destroy_orders), cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests_name("queue", tests, open_devices, close_devices);
 }

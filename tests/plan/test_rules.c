@@ -35,19 +35,19 @@ static void test_refused_for_device(void **state) {
     pave_device_info d = *pave__device_named("rtx4090");
     d.compute_capability = 75;
     assert_int_equal(plan_on(&d, &square), PAVE_E_UNSUPPORTED);
-    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x32_tf32");
+    const pave__refusal *r = refusal_of("pave_gemm_mma_128x128x16_tf32");
     assert_int_equal(r->why, PAVE__WHY_CAPABILITY);
     assert_true(r->have == 75 && r->need == 80);
     char text[256];
     int n = pave__refusal_text(r, text, sizeof text);
     assert_int_equal(strlen(text), n);
     assert_string_equal(text,
-                        "pave_gemm_mma_128x128x32_tf32 needs compute capability 8.0, the device has 7.5");
+                        "pave_gemm_mma_128x128x16_tf32 needs compute capability 8.0, the device has 7.5");
 
     d = *pave__device_named("rtx4090");
     d.shared_bytes_per_block = 48 << 10;
     assert_int_equal(plan_on(&d, &square), PAVE_OK);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f32")->why, PAVE__WHY_SHARED);
+    assert_int_equal(refusal_of("pave_gemm_mma_256x128x16_tf32")->why, PAVE__WHY_SHARED);
 
     d = *pave__device_named("rtx4090");
     d.threads_per_block = 128;
@@ -68,7 +68,7 @@ static void test_promises(void **state) {
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[plan.step_count - 1].row->path,
                      PAVE_PATH_FMA); /* as fast, and nothing to pack */
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_PRECISION);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x16_tf32")->why, PAVE__WHY_PRECISION);
     c.device = "h100-sxm";
     c.m = 8192;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -78,23 +78,23 @@ static void test_promises(void **state) {
     c.m = square.m;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_bf16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_bf16")->why, PAVE__WHY_TYPE);
     assert_int_equal(plan.steps[plan.step_count - 1].row->path, PAVE_PATH_F16);
     assert_int_equal(plan.steps[plan.step_count - 1].in0.type, PAVE_T_F16S);
     assert_int_equal(plan.steps[plan.step_count - 1].in1.type, PAVE_T_F16S);
     assert_string_equal(plan.steps[0].row->name, "pave_map_scale_any");
     c.precision = PAVE_MEDIUM;
-    c.forced = "pave_gemm_mma_128x128x64_bf16";
+    c.forced = "pave_gemm_mma_128x128x32_bf16";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    c.forced = "pave_gemm_mma_128x128x64_f16";
+    c.forced = "pave_gemm_mma_128x128x32_f16";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     c.precision = PAVE_HIGHEST;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_f16")->why, PAVE__WHY_PRECISION);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_PRECISION);
     c.precision = PAVE_HIGH;
     c.x_type = c.w_type = PAVE_T_BF16; /* whose range no row's scale brings into half's as it lies */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x64_f16")->why, PAVE__WHY_TYPE);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
     c.x_type = c.w_type = PAVE_T_F16;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -106,10 +106,10 @@ static void test_hidden_types(void **state) {
     static const struct {
         const char *row;
         int precision, hidden;
-    } wants[] = {{"pave_gemm_mma_128x128x32_tf32/1", PAVE_HIGH, PAVE_T_TF32},
+    } wants[] = {{"pave_gemm_mma_128x128x16_tf32/1", PAVE_HIGH, PAVE_T_TF32},
                  {"pave_gemm_simt_128x128x8_f32/1", PAVE_HIGHEST, PAVE_T_F32},
-                 {"pave_gemm_mma_128x128x64_f16/1", PAVE_HIGH, PAVE_T_F16S},
-                 {"pave_gemm_mma_128x128x64_bf16/1", PAVE_MEDIUM, PAVE_T_BF16},
+                 {"pave_gemm_mma_128x128x32_f16/1", PAVE_HIGH, PAVE_T_F16S},
+                 {"pave_gemm_mma_128x128x32_bf16/1", PAVE_MEDIUM, PAVE_T_BF16},
                  {"pave_gemm_mma_128x128x32_f16x2/1", PAVE_HIGHEST, PAVE_T_F16X2}};
     for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
         plan_case c = square;
@@ -128,7 +128,7 @@ static void test_bounded(void **state) {
     (void)state;
     plan_case c = square;
     c.widths[1] = 512;
-    c.forced = "pave_gemm_mma_128x128x64_f16/1";
+    c.forced = "pave_gemm_mma_128x128x32_f16/1";
     static const struct {
         int op, type, exponent;
     } wants[] = {{PAVE_LINK_SIGMOID, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
@@ -146,7 +146,7 @@ static void test_bounded(void **state) {
 static void test_weights(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_128x128x32_f32/1";
+    c.forced = "pave_gemm_mma_128x128x16_f32/1";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 1);
     assert_int_equal(plan.steps[0].in1.place, PAVE__AT_PACKED);

@@ -82,7 +82,7 @@ static void test_broadcast(void **state) {
                    .k = 255,
                    .widths = {256},
                    .shared_w = 1,
-                   .forced = "pave_gemm_mma_128x128x32_tf32"};
+                   .forced = "pave_gemm_mma_128x128x16_tf32"};
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 3);
     assert_int_equal(plan.steps[0].batch[2], 64);
@@ -118,7 +118,7 @@ static void test_transposed(void **state) {
     assert_int_equal(plan.steps[2].row->layout, PAVE__LAYOUT_ROWS);
     c.x_across = c.w_across = 0;
     c.y_across = 1; /* written by a map, rows for columns */
-    c.forced = "pave_gemm_mma_128x128x32_f32/1";
+    c.forced = "pave_gemm_mma_128x128x16_f32/1";
     c.packed = 1;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.step_count, 2);
@@ -139,7 +139,7 @@ static void test_k_1(void **state) {
 static void test_closing(void **state) {
     (void)state;
     plan_case c = square;
-    c.forced = "pave_gemm_mma_128x128x32_f32/1";
+    c.forced = "pave_gemm_mma_128x128x16_f32/1";
     c.reduction = PAVE_REDUCE_LOGSUMEXP;
     c.unreduced = PAVE_T_F16;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK); /* states and values at once */
@@ -280,7 +280,7 @@ static void test_grouped(void **state) {
     const pave__step *gemm = &plan.steps[0];
     assert_true(gemm->groups == 8 && gemm->table_offset % 256 == 0);
     assert_int_equal(gemm->grid[1], 1);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_tf32")->why, PAVE__WHY_GROUPED);
+    assert_int_equal(refusal_of("pave_gemm_mma_128x128x16_tf32")->why, PAVE__WHY_GROUPED);
     assert_int_equal(plan.steps[1].row->family, PAVE__JOIN);
     assert_true(plan.steps[1].m == 1000 && plan.steps[1].slots == gemm->slots);
     assert_true((uint64_t)gemm->table_offset + 8 * sizeof(pave_abi_group) <= plan.workspace_bytes);

@@ -53,6 +53,16 @@ inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
     }
 }
 
+inline uint32_t pack_f16(float low, float high) {
+    return __half_as_ushort(__float2half_rn(low)) |
+           static_cast<uint32_t>(__half_as_ushort(__float2half_rn(high))) << 16;
+}
+
+inline uint32_t pack_bf16(float low, float high) {
+    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
+           static_cast<uint32_t>(__bfloat16_as_ushort(__float2bfloat16_rn(high))) << 16;
+}
+
 inline uint32_t round_tf32(uint32_t bits) {
     return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
 }
@@ -148,7 +158,7 @@ template <int FRACTION, int BIAS, bool IEEE> inline float decode_f8(uint32_t bit
     return code & 0x80u ? -v : v;
 }
 
-constexpr bool HAS_F8 = true;
+constexpr bool HAS_F8 = true, F8_ADDS_APART = false;
 constexpr auto e4m3 = decode_f8<3, 7, false>, e5m2 = decode_f8<2, 15, true>;
 
 inline void multiply_e4m3(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
