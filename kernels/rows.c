@@ -41,6 +41,8 @@
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
 #define STATE_BYTES 8
+/* That a launch bound of so many blocks leaves a thread: 65,536 a unit, given out by eights. */
+#define REGISTERS_OF(THREADS, BLOCKS) (65536 / ((THREADS) * (BLOCKS)) / 8 * 8)
 /* Local memory by source: gemm_cpu holds the tile, a panel of B and a strip of A; gemm_tile both operands' tiles with
  * padded rows, and a state for each item's columns. */
 #define LOCAL_gemm_cpu(BM, BN, BK, WM, WN) (((BM) * (BN) + (BK) * ((BN) + (WM))) * FLOAT_BYTES)
@@ -82,6 +84,22 @@
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
      .efficiency = (EFFICIENCY)},
+#define DOT(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                  \
+    {.name = TEXT(NAME),                                                                  \
+     .family = PAVE__GEMM,                                                                \
+     .backend = PAVE__CUDA,                                                               \
+     .kind = PAVE_DEVICE_GPU,                                                             \
+     .path = PAVE_PATH_FMA,                                                               \
+     .precision = PAVE_HIGHEST,                                                           \
+     .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
+     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (BM), .wn = 4, .stages = 1,                \
+     .threads = (BN) / 4 * 32,                                                            \
+     .slice = 4,                                                                          \
+     .align = 16,                                                                         \
+     .layout = PAVE__LAYOUT_ROWS,                                                         \
+     .min_capability = 80,                                                                \
+     .registers = (REGISTERS),                                                            \
+     .efficiency = (EFFICIENCY)},
 #define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, EFFICIENCY, SOURCE)               \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -110,20 +128,27 @@
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .sums = (SUMS), .float8 = (FLOAT8), .efficiency = 0.8,                               \
      .source = (SOURCE)},
-#define REDUCE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, REDUCE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, 0, NULL)
-#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, NORMALIZE, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, 0, NULL)
-#define JOIN_CUDA(NAME, LAYOUT, ROWS, THREADS) \
-    ON_ROWS(NAME, JOIN, CUDA, KIND_GPU, LAYOUT, ROWS, 1, THREADS, 0, 0, NULL)
+#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS)                \
+    {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
+     .kind = KIND_GPU, .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST,                   \
+     .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
+     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS),                            \
+     .stages = 1, .threads = (THREADS), .align = 1,                                       \
+     .registers = (REGISTERS), .efficiency = 0.8},
+#define REDUCE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+#define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
+    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_X, NULL)
-#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS)                                           \
+#define MAP_SCALE_CUDA(NAME, TO, COLS, THREADS, BLOCKS)                                   \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__CUDA, .kind = KIND_GPU,    \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
      .b_type = PAVE_T_##TO,                                                               \
      .bm = 1, .bn = (COLS), .stages = 1, .threads = (THREADS), .align = 1,                \
-     .registers = 72, .efficiency = 0.8},
+     .registers = REGISTERS_OF(THREADS, BLOCKS), .efficiency = 0.8},
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
     ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
@@ -155,6 +180,7 @@
 static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
+    PAVE_GEMM_DOT_ROWS(DOT)
     PAVE_GEMM_CL_ROWS(CL)
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)

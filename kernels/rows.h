@@ -40,7 +40,10 @@ typedef struct pave__row {
     int precision;     /* the strongest pave_precision it keeps, for operands of in_type */
     int a_type, b_type; /* PAVE_T_* its operands must have in memory; 0: any public type; map: b_type is y's */
     int layout;         /* pave__layout */
-    int bm, bn, bk;    /* tile of a block; reduce, normalize, join: rows a block; map: rows and columns a block */
+    int bm, bn, bk;    /* tile of a block; reduce, normalize, join: rows a block; map: rows and columns a block, where several
+                        * rows are more of them if they are narrower, and one that is longer if there are fewer */
+    int lanes;         /* reduce, normalize, join: threads that share a row; 0: as many as bm leaves */
+    int loads;         /* reduce, normalize: of four values that a thread has under way at once; 0: 1 */
     int wm, wn;        /* tile of a warp, or of a work-item */
     int stages;        /* depth of the copy pipeline; 1: none */
     int threads;       /* a block; fixed */

@@ -200,7 +200,8 @@ pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_k
                                .bk = row->bk,
                                .in_type = public_type(row->a_type),
                                .b_type = public_type(row->b_type),
-                               .precision = (pave_precision)row->precision};
+                               .precision = (pave_precision)row->precision,
+                               .align = row->align};
     if (!usable) return PAVE_OK;
     *usable = 0;
     if (!device) return pave__fail(PAVE_E_INVALID, "device is NULL where usable is asked for");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One measurement: an operation on random data, timed by the device's own clock. */
+ * One measurement: an operation on random data, timed on a full queue. */
 #ifndef PAVE_TOOLS_BENCH_H
 #define PAVE_TOOLS_BENCH_H
 

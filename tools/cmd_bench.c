@@ -196,7 +196,7 @@ int cmd_bench(int argc, char **argv) {
     }
     tool_catch_interrupt();
     tool_session session;
-    int code = tool_open(r.device, true, &session);
+    int code = tool_open(r.device, false, &session);
     if (code) return code;
     code = run_all(&r, &session);
     if (code == TOOL_INTERRUPTED) tool_error("interrupted");

@@ -24,7 +24,7 @@ typedef enum pave_op {
 typedef struct pave_problem_params {
     size_t size;
     pave_op op;
-    int64_t m, k;         /* rows and width of x; for a reduction and a map, k is the row's length */
+    int64_t m, k;          /* rows and width of x; for a reduction and a map, k is the row's length */
     const int64_t *widths; /* layer_count outputs' widths; unused by a reduction and a map */
     size_t layer_count;    /* all but MLP: 1 */
     int64_t batch;         /* MATMUL: matrices; 0: 1 */
@@ -82,6 +82,8 @@ typedef struct pave_kernel_info {
     pave_dtype in_type;       /* of x or a; 0: any */
     pave_dtype b_type;        /* of w or b, in_type for most */
     pave_precision precision; /* the strongest promise it keeps for operands of those types */
+    int32_t
+        align; /* gemm: bytes that operands must start on, and their rows be apart, to be taken as they lie; 1: any */
 } pave_kernel_info;
 
 /* Row `index` of all there are in this build; PAVE_E_NOT_FOUND past the last. `usable` (may be NULL) is set

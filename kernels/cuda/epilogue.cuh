@@ -35,6 +35,8 @@ struct tensors {
 template <int R, int C> struct patch {
     float v[R][C];
     int64_t row[R];
+    char *y[R]; /* of a product: where the row's column 0 is stored */
+    bool inside[R];
     int valid[R];
     int64_t col;
     int cols_valid;
@@ -85,32 +87,33 @@ __device__ __forceinline__ void operand_values(const pave_abi_link &link, const 
     }
 }
 
-template <int C> __device__ __forceinline__ void binary_apply(int op, float (&v)[C], const float (&t)[C]) {
-    if (op == PAVE_LINK_ADD) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] += t[c];
-    } else if (op == PAVE_LINK_SUB) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] -= t[c];
-    } else if (op == PAVE_LINK_MUL) {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] *= t[c];
-    } else {
-#pragma unroll
-        for (int c = 0; c < C; c++) v[c] /= t[c];
-    }
+/* What of a link is asked once is asked outside of the loops over values: branches would cost more than the arithmetic. */
+template <int R, int C>
+__device__ __forceinline__ void binary_apply(int op, float (&v)[R][C], const float (&t)[R][C]) {
+#define PAVE_EACH(OP) _Pragma("unroll") for (int e = 0; e < R * C; e++) v[e / C][e % C] OP t[e / C][e % C]
+    if (op == PAVE_LINK_ADD)
+        PAVE_EACH(+=);
+    else if (op == PAVE_LINK_SUB)
+        PAVE_EACH(-=);
+    else if (op == PAVE_LINK_MUL)
+        PAVE_EACH(*=);
+    else
+        PAVE_EACH(/=);
+#undef PAVE_EACH
 }
 
 template <int R, int C>
 __device__ __forceinline__ void binary_link(const pave_abi_link &link, const void *tensor, patch<R, C> &x) {
     float t[R][C];
-    if (link.operand != PAVE_OPERAND_SCALAR) operand_values<R, C>(link, tensor, x, t);
+    if (link.operand == PAVE_OPERAND_SCALAR) {
 #pragma unroll
-    for (int r = 0; r < R; r++) {
+        for (int e = 0; e < R * C; e++) t[e / C][e % C] = link.a;
+    } else {
+        operand_values<R, C>(link, tensor, x, t);
 #pragma unroll
-        for (int c = 0; c < C; c++) t[r][c] = link.operand == PAVE_OPERAND_SCALAR ? link.a : link.a * t[r][c];
-        binary_apply<C>(link.op, x.v[r], t[r]);
+        for (int e = 0; e < R * C; e++) t[e / C][e % C] *= link.a;
     }
+    binary_apply<R, C>(link.op, x.v, t);
 }
 
 template <int R, int C>
@@ -181,7 +184,21 @@ __device__ __forceinline__ bool has_scales(const pave_abi_gemm &args, const tile
     return job.a_scale != 0 || job.b_scale != 0 || args.scale != 1.0f;
 }
 
-/* Ends a product's values: the chain, then y where it is stored. SCALED: operands may be F16S. The whole warp takes part. */
+/* What belongs to a product's rows, whatever the column. */
+template <int R>
+__device__ __forceinline__ void epilogue_rows(const gemm_buffers &buffers, const tile_job &job,
+                                              patch<R, 4> &x) {
+#pragma unroll
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        x.inside[r] = x.row[r] < job.row_end;
+        x.y[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row;
+    }
+}
+
+/* Ends a product's values, whose rows are known: the chain, then y where it is stored. SCALED: operands may be F16S. The
+ * whole warp takes part. */
 template <int R, bool SCALED = false>
 __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                                 const tensors &t, const tile_job &job, patch<R, 4> &x,
@@ -189,9 +206,7 @@ __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const
     const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
-    for (int d = 0; d < PAVE_BATCH_DIMS; d++) x.batch[d] = job.batch[d];
-#pragma unroll
-    for (int r = 0; r < R; r++) x.valid[r] = x.row[r] < job.row_end ? x.cols_valid : 0;
+    for (int r = 0; r < R; r++) x.valid[r] = x.inside[r] ? x.cols_valid : 0;
     if constexpr (SCALED) {
         if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
     }
@@ -199,9 +214,7 @@ __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const
     if (args.y_type == PAVE_T_NONE) return;
     char *at[R];
 #pragma unroll
-    for (int r = 0; r < R; r++)
-        at[r] = static_cast<char *>(buffers.y) + job.y_offset + x.row[r] * job.y_row +
-                x.col * element_bytes(args.y_type);
+    for (int r = 0; r < R; r++) at[r] = x.y[r] + x.col * element_bytes(args.y_type);
     quads_store<R>(at, args.y_type, x.valid, x.v);
 }
 
@@ -231,7 +244,7 @@ template <int R> struct row_states {
 #pragma unroll
         for (int r = 0; r < R; r++) {
             const float2 all = state_merge_lanes<LANES>(reduce, s[r]);
-            if (threadIdx.x % LANES == 0 && x.row[r] < job.row_end)
+            if (threadIdx.x % LANES == 0 && x.inside[r])
                 static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = all;
         }
     }

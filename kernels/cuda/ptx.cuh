@@ -75,6 +75,13 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
     return word;
 }
 
+/* 2^v to 2 ulp; what is denormal is 0. */
+__device__ __forceinline__ float power_of_two(float v) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
+    return power;
+}
+
 /* To 11 significant bits, nearest, ties away from zero; NaN and Inf stay. */
 __device__ __forceinline__ uint32_t round_tf32(uint32_t bits) {
     uint32_t rounded;

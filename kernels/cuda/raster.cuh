@@ -150,11 +150,10 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
                 static_cast<int>(exist - first < most ? exist - first : most)};
     }
 
-    /* Where the scale of an operand's row 0 would be: matrices with scales lie one behind the other from `start` on, and
-     * `first` is the tile's row. */
-    __device__ static __forceinline__ int64_t scales(int64_t base, const tile_operand &of, int64_t start,
-                                                     int64_t first) {
-        return base == 0 ? 0 : base + ((of.offset - start) / of.row - first) * 4;
+    /* Where the scale of an operand's row 0 is: matrices with scales lie one behind the other, and this one `offset` bytes
+     * behind the first. */
+    __device__ static __forceinline__ int64_t scales(int64_t base, int64_t offset, int64_t row) {
+        return base == 0 || offset == 0 ? base : base + offset / (row * BYTES) * 4;
     }
 
     /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
@@ -183,8 +182,8 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.p_index = args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
-        job.a_scale = scales(args.a_scale, job.a, args.a.offset, job.row);
-        job.b_scale = scales(args.b_scale, job.b, args.b.offset, job.col);
+        job.a_scale = scales(args.a_scale, of.a_offset, of.a_row);
+        job.b_scale = scales(args.b_scale, of.b_offset, of.b_row);
         job.next = tile + block_count() < count(args) ? tile + block_count() : NO_TILE;
         return job;
     }

@@ -48,6 +48,17 @@ __device__ __forceinline__ float sigmoid(float v) {
 
 namespace pave {
 
+/* exp(d) for d <= 0, as a term of a sum: off by 4u + 2.3u|d|. Weighted by the terms themselves |d| is ln n on average at most,
+ * so that a logsumexp's bound holds (docs/operations.md); a value of its own takes PV_EXP. */
+__device__ __forceinline__ float exp_term(float d) {
+    return power_of_two(d * 1.44269504f);
+}
+
+/* The sum of four terms. */
+__device__ __forceinline__ float exp_terms(const float *v, float top) {
+    return (exp_term(v[0] - top) + exp_term(v[1] - top)) + (exp_term(v[2] - top) + exp_term(v[3] - top));
+}
+
 /* Folds the first `count` of v, value c being of column index + c step, which only argmax asks. A logsumexp costs
  * one exponential a value and one more, where folding one by one costs two a value. The rules of the states
  * hold: the clamped maximum is the same. */
@@ -63,23 +74,44 @@ __device__ __forceinline__ float2 state_fold(int reduce, float2 s, const float (
     float top = s.x;
 #pragma unroll
     for (int c = 0; c < C; c++)
-        if (c < count) top = PV_MAX(top, PV_MIN(v[c], PV_BIG));
-    s.y *= PV_EXP(s.x - top);
+        if (c < count) top = PV_MAX(top, v[c]);
+    top = PV_MIN(top, PV_BIG);
+    s.y *= exp_term(s.x - top);
 #pragma unroll
     for (int c = 0; c < C; c++)
-        if (c < count) s.y += PV_EXP(v[c] - top);
+        if (c < count) s.y += exp_term(v[c] - top);
     s.x = top;
     return s;
 }
 
-/* Merges the states of each group of LANES lanes, in an order that depends on nothing; the group's first lane
- * has the result. The whole warp takes part. An index passes as the bits it is: shuffles and selections only. */
-template <int LANES> __device__ __forceinline__ float2 state_merge_lanes(int reduce, float2 s) {
+__device__ __forceinline__ float2 state_merge(int reduce, float2 s, float2 t) {
+    if (reduce != PAVE_REDUCE_LOGSUMEXP) return pave_state_merge(reduce, s, t);
+    const float top = PV_MAX(s.x, t.x);
+    return make_float2(top, s.y * exp_term(s.x - top) + t.y * exp_term(t.x - top));
+}
+
+/* Merges the states of each group of LANES lanes, or of those of them that are FIRST apart, in an order that depends on
+ * nothing. Every lane has a result, and all of a group the same one unless zeros of either sign or several NaN compete. The
+ * whole warp takes part. An index passes as the bits it is: shuffles and selections only. */
+template <int LANES, int FIRST = 1>
+__device__ __forceinline__ float2 state_merge_lanes(int reduce, float2 s) {
+    if (reduce == PAVE_REDUCE_LOGSUMEXP) { /* scaled to one maximum, the sums just add */
+        float top = s.x;
 #pragma unroll
-    for (int step = LANES / 2; step > 0; step /= 2) {
-        float2 t;
+        for (int step = LANES / 2; step >= FIRST; step /= 2)
+            top = PV_MAX(top, __shfl_xor_sync(0xffffffffu, top, step));
+        s.y *= exp_term(s.x - top);
+#pragma unroll
+        for (int step = LANES / 2; step >= FIRST; step /= 2) s.y += __shfl_xor_sync(0xffffffffu, s.y, step);
+        s.x = top;
+        return s;
+    }
+    const bool index = reduce == PAVE_REDUCE_ARGMAX;
+#pragma unroll
+    for (int step = LANES / 2; step >= FIRST; step /= 2) {
+        float2 t = s;
         t.x = __shfl_xor_sync(0xffffffffu, s.x, step);
-        t.y = __shfl_xor_sync(0xffffffffu, s.y, step);
+        if (index) t.y = __shfl_xor_sync(0xffffffffu, s.y, step);
         s = pave_state_merge(reduce, s, t);
     }
     return s;

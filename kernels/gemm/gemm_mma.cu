@@ -411,6 +411,7 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
         patch<4, 4> x;
 #pragma unroll
         for (int r = 0; r < 4; r++) x.row[r] = whole.row0 + i * 32 + r * 8;
+        epilogue_rows<4>(buffers, job, x);
 #pragma unroll 1
         for (int j = 0; j < T::NI / 2; j++) {
             mma_part<T>(x.v, acc, i * (T::NI / 2) + j);

@@ -197,6 +197,7 @@ __device__ __forceinline__ void simt_epilogue(const pave_abi_gemm &args, const g
             x.v[r][0] = q.x, x.v[r][1] = q.y, x.v[r][2] = q.z, x.v[r][3] = q.w;
             x.row[r] = job.row + round / 4 * (T::BM / (T::TM / 4)) + row * 4 + round % 4;
         }
+        epilogue_rows<T::R>(buffers, job, x);
         row_states<T::R> states(args.reduce);
         epilogue_values<T::R>(args, buffers, t, job, x);
         states.fold(x);

@@ -75,7 +75,7 @@ __device__ __forceinline__ void mma_float8_loop(COPIER &copier, uint32_t shared,
         copy_wait<T::STAGES - 2>();
         __syncthreads();
         if (write != read) copier.tile(write);
-#pragma unroll 2
+#pragma unroll 1
         for (int step = 0; step < T::STEPS; step++) {
             float8_fragments<T> of;
             const uint32_t step_a = read + (a_at ^ step << 5);

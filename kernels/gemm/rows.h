@@ -7,24 +7,26 @@
  *   two float16 for a float32, three products for one, so a third of the path's peak at most. path E4M3 is all of float8's.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, bm, bn, bk, tm, tn, registers, efficiency)
  *   in: F32, F16, BF16, E4M3, E5M2; tm × tn outputs a thread. Any alignment.
+ * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, registers, efficiency)
+ *   in: as SIMT. Few rows, k contiguous: four columns a warp.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a
  *   group, register tile wm × wn. Any alignment. */
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
-#define PAVE_GEMM_MMA_ROWS(X)                                                                  \
-    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)     \
-    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)     \
-    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)       \
-    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68)    \
-    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)            \
-    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)         \
-    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)         \
-    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)             \
-    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)     \
-    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)     \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)         \
+#define PAVE_GEMM_MMA_ROWS(X)                                                               \
+    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)  \
+    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)  \
+    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)    \
+    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68) \
+    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)         \
+    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)      \
+    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)      \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)          \
+    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)  \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)  \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)      \
     X(pave_gemm_mma_128x128x64_e4m3, E4M3, E4M3, E4M3, 128, 128, 64, 64, 64, 3, 255, 0.85)     \
     X(pave_gemm_mma_64x64x128_e4m3, E4M3, E4M3, E4M3, 64, 64, 128, 32, 32, 3, 168, 0.70)       \
     X(pave_gemm_mma_128x128x64_e5m2, E4M3, E5M2, E5M2, 128, 128, 64, 64, 64, 3, 255, 0.85)     \
@@ -40,6 +42,11 @@
     X(pave_gemm_simt_64x64x16_bf16, BF16, 64, 64, 16, 4, 4, 87, 0.40) \
     X(pave_gemm_simt_64x64x16_e4m3, E4M3, 64, 64, 16, 4, 4, 87, 0.40) \
     X(pave_gemm_simt_64x64x16_e5m2, E5M2, 64, 64, 16, 4, 4, 87, 0.40)
+
+#define PAVE_GEMM_DOT_ROWS(X)                             \
+    X(pave_gemm_dot_8x16_f32, F32, 8, 16, 256, 96, 0.30)  \
+    X(pave_gemm_dot_8x16_f16, F16, 8, 16, 512, 128, 0.30) \
+    X(pave_gemm_dot_8x16_bf16, BF16, 8, 16, 512, 128, 0.30)
 
 #define PAVE_GEMM_CL_ROWS(X)                                                                    \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 128, 512, 12, 32, 1, 0.60, gemm_cpu)               \

@@ -2,9 +2,10 @@
  * Chains of links element by element, and conversion between types and layouts, zero from the columns' end to the width.
  * Rows of the tables PAVE_MAP_CUDA_ROWS and, where an element is the sum of slots, PAVE_MAP_SUM_CUDA_ROWS.
  *
- * Work: ROWS, four consecutive columns a thread; rows narrower than a block share one. ACROSS, square tiles turned in
- * shared memory, whose columns are one float longer than needed so that neither way meets a bank twice. Alignment: none
- * needed; four elements that lie on a multiple of their size move at once. */
+ * Work: ROWS, quads of four consecutive columns, several of them under way in each thread: of one row each, or of the same row
+ * where there are too few; rows narrower than a block share it. ACROSS, square tiles turned in shared memory, read by quads of
+ * rows and written by quads of columns; its lines are one float longer than needed, so that either way meets a bank twice at
+ * most. Alignment: none needed; four elements that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/space.cuh"
 #include "kernels/map/rows.h"
@@ -49,62 +50,143 @@ __device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p
     }
 }
 
-template <int ROWS, int COLS, int THREADS, bool SUM>
+/* How a block's quads lie: `threads` of them side by side in a row, `rows` of these below each other, and the block's next quads
+ * `down` rows or `right` columns on. */
+template <int QUADS, int THREADS> struct map_shape {
+    int threads = THREADS, rows = 1, down = 0, right = 0;
+
+    __device__ __forceinline__ map_shape(int64_t height, int64_t width) {
+        if (QUADS > 1 && height < QUADS) {
+            right = 4 * THREADS;
+            return;
+        }
+        while (threads > 1 && threads * 2 >= width) threads /= 2, rows *= 2;
+        down = rows;
+    }
+    __device__ __forceinline__ int tile_rows() const {
+        return right > 0 ? 1 : rows * QUADS;
+    }
+    __device__ __forceinline__ int tile_cols() const {
+        return right > 0 ? right * QUADS : 4 * threads;
+    }
+};
+
+template <int QUADS>
+__device__ __forceinline__ void map_load(const pave_abi_rows &args, const char *p, const row_place &place,
+                                         int64_t col, int down, int right, float (&v)[QUADS][4]) {
+    const int64_t apart = (down * args.x.row + right * args.x.col) * element_bytes(args.x_type);
+    if (whole_quads(args.x, args.x_type, args.cols, p)) {
+        unsigned here = 0;
+#pragma unroll
+        for (int q = 0; q < QUADS; q++)
+            here |= place.row + q * down < args.rows && col + q * right < args.cols ? 1u << q : 0;
+        quads_load(p, args.x_type, apart, here, v);
+        return;
+    }
+#pragma unroll
+    for (int q = 0; q < QUADS; q++) {
+        const int count = place.row + q * down < args.rows ? quad_count(args.cols - col - q * right) : 0;
+        operand_load<4>(p + q * apart, args.x_type, args.x.col, count, v[q]);
+    }
+}
+
+/* QUADS: 1 where each is the sum of slots. */
+template <int QUADS, int THREADS, bool SUM>
 __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *x, void *y,
                                          const tensors &t) {
-    static_assert(ROWS == 1 && COLS == 4 * THREADS, "four columns a thread");
-    int threads = THREADS, rows = 1; /* a row's threads, and rows a block */
-    while (threads > 1 && threads * 2 >= args.width) threads /= 2, rows *= 2;
-    const int thread = static_cast<int>(threadIdx.x) & (threads - 1),
-              lower = static_cast<int>(threadIdx.x) / threads;
-    const int64_t tiles = rows == 1 ? args.rows : tiles_of(args.rows, rows);
-    const int64_t parts = rows == 1 ? tiles_of(args.width, COLS) : 1, units = unit_count(args, tiles, parts);
+    const map_shape<QUADS, THREADS> shape(args.rows, args.width);
+    const int thread = static_cast<int>(threadIdx.x) & (shape.threads - 1),
+              lower = static_cast<int>(threadIdx.x) / shape.threads;
+    const int64_t tiles = tiles_of(args.rows, shape.tile_rows());
+    const int64_t parts = tiles_of(args.width, shape.tile_cols()), units = unit_count(args, tiles, parts);
 #pragma unroll 1
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
-        row_place place = unit_place(args, unit, tiles, rows, parts);
+        row_place place = unit_place(args, unit, tiles, shape.tile_rows(), parts);
         place.row += lower;
-        const int64_t col = place.part * COLS + thread * 4;
-        if (place.row >= args.rows || col >= args.width) continue;
-        patch<1, 4> four;
-        if constexpr (SUM)
-            map_sum(args, static_cast<const char *>(x) + place_offset(args.x, PAVE_T_F32, place, col),
-                    four.v[0]);
-        else
-            operand_load<4>(static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col),
-                            args.x_type, args.x.col, quad_count(args.cols - col), four.v[0]);
-        map_finish(args, t, y, place, col, four);
+        int64_t col = place.part * shape.tile_cols() + thread * 4;
+        const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col);
+        float v[QUADS][4];
+        if constexpr (SUM) {
+            if (place.row < args.rows && col < args.width) map_sum(args, from, v[0]);
+        } else {
+            map_load<QUADS>(args, from, place, col, shape.down, shape.right, v);
+        }
+#pragma unroll 1
+        for (int q = 0; q < QUADS; q++) {
+            if (place.row >= args.rows || col >= args.width) break;
+            patch<1, 4> four;
+#pragma unroll
+            for (int c = 0; c < 4; c++) four.v[0][c] = v[0][c];
+            map_finish(args, t, y, place, col, four);
+            place.row += shape.down, col += shape.right;
+            /* The next quad becomes the first: registers have no index at run time. */
+#pragma unroll
+            for (int i = 0; i + 1 < QUADS; i++)
+#pragma unroll
+                for (int c = 0; c < 4; c++) v[i][c] = v[i + 1][c];
+        }
+    }
+}
+
+/* Quads of four rows, the first from row place.row, column `col` on and the next ones `right` columns on. */
+template <int QUADS>
+__device__ __forceinline__ void turn_load(const pave_abi_rows &args, const char *p, const row_place &place,
+                                          int64_t col, int right, float (&v)[QUADS][4]) {
+    const int64_t apart = right * args.x.col * element_bytes(args.x_type);
+    const int rows = quad_count(args.rows - place.row);
+    const bool whole = args.x.row == 1 && ((args.rows | args.x.col) & 3) == 0 && quad_aligned(p, args.x_type);
+    if (whole) {
+        unsigned here = 0;
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) here |= rows > 0 && col + q * right < args.cols ? 1u << q : 0;
+        quads_load(p, args.x_type, apart, here, v);
+        return;
+    }
+#pragma unroll
+    for (int q = 0; q < QUADS; q++) {
+#pragma unroll
+        for (int r = 0; r < 4; r++)
+            v[q][r] = r < rows && col + q * right < args.cols
+                          ? element_load(element_at(p + q * apart, args.x_type, r * args.x.row), args.x_type)
+                          : 0.0f;
     }
 }
 
 template <int ROWS, int COLS, int THREADS>
 __device__ __forceinline__ void map_turn(const pave_abi_rows &args, const void *x, void *y,
                                          const tensors &t) {
-    static_assert(ROWS == 32 && COLS * ROWS == 4 * THREADS, "a lane a row, four values a thread");
+    constexpr int DOWN = ROWS / 4, RIGHT = COLS / 4, QUADS = ROWS * COLS / 4 / THREADS;
+    static_assert(THREADS % DOWN == 0 && THREADS % RIGHT == 0, "whole lines of quads at a time");
     __shared__ float turned[COLS][ROWS + 1];
-    const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
-    const int out_row = static_cast<int>(threadIdx.x) / (COLS / 4);
-    const int out_col = static_cast<int>(threadIdx.x) % (COLS / 4) * 4;
+    const int thread = static_cast<int>(threadIdx.x);
     const int64_t tiles = tiles_of(args.rows, ROWS), parts = tiles_of(args.width, COLS);
     const int64_t units = unit_count(args, tiles, parts);
 #pragma unroll 1
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
         const row_place first = unit_place(args, unit, tiles, ROWS, parts);
-        row_place place = first;
-        place.row += lane;
         const int64_t col = first.part * COLS;
-        const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col);
+        const int row = thread % DOWN * 4;
+        row_place place = first;
+        place.row += row;
+        float v[QUADS][4];
+        turn_load<QUADS>(args,
+                         static_cast<const char *>(x) +
+                             place_offset(args.x, args.x_type, place, col + thread / DOWN),
+                         place, col + thread / DOWN, THREADS / DOWN, v);
 #pragma unroll
-        for (int c = warp; c < COLS; c += THREADS / 32) {
-            const bool inside = place.row < args.rows && col + c < args.cols;
-            turned[c][lane] =
-                inside ? element_load(element_at(from, args.x_type, c * args.x.col), args.x_type) : 0.0f;
-        }
+        for (int q = 0; q < QUADS; q++)
+#pragma unroll
+            for (int r = 0; r < 4; r++) turned[thread / DOWN + q * (THREADS / DOWN)][row + r] = v[q][r];
         __syncthreads();
-        place.row = first.row + out_row;
-        if (place.row < args.rows && col + out_col < args.width) {
+        place.row = first.row + thread / RIGHT;
+        const int out_col = thread % RIGHT * 4;
+#pragma unroll 1
+        for (int q = 0; q < QUADS; q++, place.row += THREADS / RIGHT) {
+            if (place.row >= args.rows || col + out_col >= args.width) break;
             patch<1, 4> four;
 #pragma unroll
-            for (int c = 0; c < 4; c++) four.v[0][c] = turned[out_col + c][out_row];
+            for (int c = 0; c < 4; c++)
+                four.v[0][c] = turned[out_col + c][thread / RIGHT + q * (THREADS / RIGHT)];
             map_finish(args, t, y, place, col + out_col, four);
         }
         __syncthreads();
@@ -113,10 +195,11 @@ __device__ __forceinline__ void map_turn(const pave_abi_rows &args, const void *
 
 template <int LAYOUT, int ROWS, int COLS, int THREADS>
 __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x, void *y, const tensors &t) {
+    static_assert(LAYOUT == PAVE__LAYOUT_ACROSS || COLS == 4 * THREADS, "a quad a thread and row");
     if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS)
         map_turn<ROWS, COLS, THREADS>(args, x, y, t);
     else
-        map_rows<ROWS, COLS, THREADS, false>(args, x, y, t);
+        map_rows<ROWS, THREADS, false>(args, x, y, t);
 }
 
 } // namespace pave
@@ -133,7 +216,8 @@ PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
 #define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::map_rows<1, COLS, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});              \
+        static_assert(COLS == 4 * THREADS, "a quad a thread");                                             \
+        pave::map_rows<1, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                    \
     }
 PAVE_MAP_SUM_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

@@ -3,21 +3,23 @@
  * width. ACROSS rows turn tiles by way of shared memory, so that x is read along its rows' direction and y written along
  * its columns'.
  *
- * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads)   a row a block, to F16S or F16X2; up to cols are read once
+ * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads, blocks)   a row a block, to F16S or F16X2; up to cols are read
+ *                              once; blocks a compute unit that registers leave room for
  * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
  *                              columns of a row at a time, each the sum of slots
- * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time
+ * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time; ROWS: several rows are
+ *                              more of them where they are narrower, and one that is longer where there are fewer
  * PAVE_MAP_CL_ROWS(X): X(name, kind, layout, rows, cols, threads, source) */
 #ifndef PAVE_KERNELS_MAP_ROWS_H
 #define PAVE_KERNELS_MAP_ROWS_H
 
 #define PAVE_MAP_CUDA_ROWS(X)                    \
-    X(pave_map_rows_any, ROWS, 1, 1024, 256)     \
-    X(pave_map_turn_any, ACROSS, 32, 32, 256)
+    X(pave_map_rows_any, ROWS, 4, 1024, 256)     \
+    X(pave_map_turn_any, ACROSS, 64, 64, 256)
 
 #define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
-    X(pave_map_scale_any, F16S, 4096, 128)     \
-    X(pave_map_pair_any, F16X2, 4096, 128)
+    X(pave_map_scale_any, F16S, 4096, 128, 8)  \
+    X(pave_map_pair_any, F16X2, 4096, 128, 8)
 
 #define PAVE_MAP_SUM_CUDA_ROWS(X) X(pave_map_sum_any, 1024, 256)
 

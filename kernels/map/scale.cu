@@ -44,7 +44,7 @@ __device__ __forceinline__ int scale_exponent(uint32_t largest) {
 template <int TO>
 __device__ __forceinline__ void scaled_store(char *row, int64_t col, int count, float (&v)[4]) {
     if constexpr (TO == PAVE_T_F16S) {
-        quad_store(row + col * 2, PAVE_T_F16, count, v);
+        quad_scatter(row + col * 2, PAVE_T_F16, 1, count, v);
     } else {
         char *to = row + col / PAVE_PAIR_BLOCK * (4 * PAVE_PAIR_BLOCK) + col % PAVE_PAIR_BLOCK * 2;
         float low[4];
@@ -54,8 +54,8 @@ __device__ __forceinline__ void scaled_store(char *row, int64_t col, int count, 
             low[c] = (v[c] - __half2float(__float2half_rn(high))) * (1 << PAVE_PAIR_SHIFT);
             v[c] = high;
         }
-        quad_store(to, PAVE_T_F16, count, v);
-        quad_store(to + 2 * PAVE_PAIR_BLOCK, PAVE_T_F16, count, low);
+        quad_scatter(to, PAVE_T_F16, 1, count, v);
+        quad_scatter(to + 2 * PAVE_PAIR_BLOCK, PAVE_T_F16, 1, count, low);
     }
 }
 
@@ -77,8 +77,15 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
         };
         float kept[KEPT][4];
         uint32_t largest = 0;
+        if (whole_quads(args.x, type, args.cols, from)) {
+            unsigned here = 0;
 #pragma unroll
-        for (int i = 0; i < KEPT; i++) load(first + i * STEP, kept[i]);
+            for (int i = 0; i < KEPT; i++) here |= first + i * STEP < args.cols ? 1u << i : 0;
+            quads_load(element_at(from, type, first), type, STEP * element_bytes(type), here, kept);
+        } else {
+#pragma unroll
+            for (int i = 0; i < KEPT; i++) load(first + i * STEP, kept[i]);
+        }
 #pragma unroll
         for (int i = 0; i < KEPT; i++) largest = magnitude(kept[i], largest);
 #pragma unroll 1
@@ -112,8 +119,8 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, TO, COLS, THREADS)                                                               \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+#define PAVE_KERNEL(NAME, TO, COLS, THREADS, BLOCKS)                                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
         pave::map_scale<PAVE_T_##TO, COLS, THREADS>(args, x, y);                                           \
     }

@@ -11,16 +11,17 @@
 
 namespace pave {
 
-/* Loads that a thread has under way at once. */
-constexpr int WIDE_LOADS = 4, SCALAR_LOADS = 8;
-/* Rounds of them that one chain of additions takes: its rounding would grow with the row. */
+/* Loads that a thread has under way at once where a row is no run of 16 bytes. */
+constexpr int SCALAR_LOADS = 4;
+/* Rounds of loads that one chain of additions takes: its rounding would grow with the row. */
 constexpr int FOLD_RUN = 16;
 
-/* One member's share of columns [from, to) of a row: every MEMBERS-th load's. */
+/* One member's share of a row or a part of one: every MEMBERS-th load's. */
 struct row_share {
-    const char *x; /* column 0 */
+    const char *x; /* its first column */
     int64_t col;   /* bytes from column to column */
-    int64_t from, to;
+    int64_t count; /* of columns */
+    int index;     /* of the first column */
     int member;
 };
 
@@ -28,7 +29,7 @@ struct row_share {
 template <int TYPE> struct wide {
     static constexpr int COUNT = 16 / element_bytes(TYPE);
 
-    __device__ static __forceinline__ void unpack(uint4 q, float (&v)[COUNT]) {
+    __device__ static __forceinline__ void unpack(uint4 q, float *v) {
         const uint32_t words[4] = {q.x, q.y, q.z, q.w};
 #pragma unroll
         for (int i = 0; i < 4; i++) {
@@ -46,107 +47,168 @@ __device__ __forceinline__ int clamp_int(int64_t n) {
     return n < INT_MAX ? static_cast<int>(n) : INT_MAX;
 }
 
+/* What changes no state. Where it equals all of a row's values, their columns come before it. */
+template <int REDUCE> __device__ __forceinline__ float neutral() {
+    return REDUCE == PAVE_REDUCE_SUM ? 0.0f : REDUCE == PAVE_REDUCE_MIN ? PV_INF : -PV_INF;
+}
+
+/* Folds N values; v[c] is of column index + c / COUNT * step + c % COUNT. */
+template <int REDUCE, int N, int COUNT>
+__device__ __forceinline__ float2 fold_values(float2 s, const float (&v)[N], int index, int step) {
+    if constexpr (REDUCE == PAVE_REDUCE_LOGSUMEXP) {
+        float top = s.x, sum = 0.0f;
+#pragma unroll
+        for (int c = 0; c < N; c++) top = PV_MAX(top, v[c]);
+        top = PV_MIN(top, PV_BIG);
+#pragma unroll
+        for (int c = 0; c < N; c += 4) sum += exp_terms(v + c, top);
+        return make_float2(top, s.y * exp_term(s.x - top) + sum);
+    } else if constexpr (REDUCE == PAVE_REDUCE_SUM) {
+#pragma unroll
+        for (int c = 0; c < N; c += 4) s.x += (v[c] + v[c + 1]) + (v[c + 2] + v[c + 3]);
+        return s;
+    } else {
+#pragma unroll
+        for (int c = 0; c < N; c++)
+            s = pave_state_fold(REDUCE, s, v[c], index + c / COUNT * step + c % COUNT);
+        return s;
+    }
+}
+
+/* A run's state joins those of the runs before. */
+template <int REDUCE> __device__ __forceinline__ float2 fold_run(float2 s, float2 run, bool &first) {
+    s = first ? run : state_merge(REDUCE, s, run);
+    first = false;
+    return s;
+}
+
 template <int REDUCE, int TYPE, int MEMBERS>
-__device__ __forceinline__ float2 fold_scalars(float2 s, const row_share &share, int64_t from, int64_t to) {
-    const int64_t step = MEMBERS * share.col;
-    int64_t i = from + share.member;
-    const char *p = share.x + i * share.col;
+__device__ __forceinline__ float2 fold_scalars(const char *p, int64_t col, int64_t count, int index) {
+    float2 s = pave_state_begin(REDUCE);
+    bool first = true;
 #pragma unroll 1
-    while (i < to) {
+    while (count > 0) {
         float2 run = pave_state_begin(REDUCE);
 #pragma unroll 1
-        for (int round = 0; round < FOLD_RUN && i < to; round++) {
-            const int left = clamp_int(to - i);
+        for (int round = 0; round < FOLD_RUN && count > 0; round++) {
             float v[SCALAR_LOADS];
 #pragma unroll
-            for (int u = 0; u < SCALAR_LOADS; u++)
-                v[u] = u * MEMBERS < left ? element_load(p + u * step, TYPE) : 0.0f;
-            const int count = left >= SCALAR_LOADS * MEMBERS ? SCALAR_LOADS : (left + MEMBERS - 1) / MEMBERS;
-            run = state_fold<SCALAR_LOADS>(REDUCE, run, v, count, static_cast<int>(i), MEMBERS);
-            i += SCALAR_LOADS * MEMBERS;
-            p += SCALAR_LOADS * step;
+            for (int u = 0; u < SCALAR_LOADS; u++, p += MEMBERS * col)
+                v[u] = u * MEMBERS < count ? element_load(p, TYPE) : neutral<REDUCE>();
+            run = fold_values<REDUCE, SCALAR_LOADS, 1>(run, v, index, MEMBERS);
+            count -= SCALAR_LOADS * MEMBERS;
+            index += SCALAR_LOADS * MEMBERS;
         }
-        s = pave_state_merge(REDUCE, s, run);
+        s = fold_run<REDUCE>(s, run, first);
     }
     return s;
 }
 
-/* `count` times 16 bytes from column `from` on. */
-template <int REDUCE, int TYPE, int MEMBERS>
-__device__ __forceinline__ float2 fold_wides(float2 s, const row_share &share, int64_t from, int64_t count) {
+/* `count` times 16 bytes, LOADS of them under way. */
+template <int REDUCE, int TYPE, int MEMBERS, int LOADS>
+__device__ __forceinline__ float2 fold_wides(const char *x, int64_t count, int index) {
     constexpr int COUNT = wide<TYPE>::COUNT;
-    const uint4 *p = reinterpret_cast<const uint4 *>(share.x + from * element_bytes(TYPE)) + share.member;
-    int64_t left = count - share.member;
-    int index = static_cast<int>(from) + share.member * COUNT;
+    const uint4 *p = reinterpret_cast<const uint4 *>(x);
+    float2 s = pave_state_begin(REDUCE);
+    bool first = true;
 #pragma unroll 1
-    while (left > 0) {
+    while (count > 0) {
         float2 run = pave_state_begin(REDUCE);
 #pragma unroll 1
-        for (int round = 0; round < FOLD_RUN && left > 0; round++) {
-            const int near = clamp_int(left);
-            uint4 q[WIDE_LOADS];
+        for (int round = 0; round < FOLD_RUN && count > 0; round++) {
+            const int near = clamp_int(count);
+            uint4 q[LOADS];
+            float v[LOADS * COUNT];
 #pragma unroll
-            for (int u = 0; u < WIDE_LOADS; u++)
-                if (u * MEMBERS < near) q[u] = p[u * MEMBERS];
-#pragma unroll
-            for (int u = 0; u < WIDE_LOADS; u++) {
-                if (u * MEMBERS >= near) break;
-                float v[COUNT];
-                wide<TYPE>::unpack(q[u], v);
-                run = state_fold<COUNT>(REDUCE, run, v, COUNT, index + u * MEMBERS * COUNT, 1);
+            for (int u = 0; u < LOADS; u++) {
+                q[u] = make_uint4(0, 0, 0, 0);
+                if (u * MEMBERS < near) q[u] = __ldcs(p + u * MEMBERS);
             }
-            p += WIDE_LOADS * MEMBERS;
-            left -= WIDE_LOADS * MEMBERS;
-            index += WIDE_LOADS * MEMBERS * COUNT;
+#pragma unroll
+            for (int u = 0; u < LOADS; u++) {
+                wide<TYPE>::unpack(q[u], v + u * COUNT);
+#pragma unroll
+                for (int c = 0; c < COUNT; c++)
+                    v[u * COUNT + c] = u * MEMBERS < near ? v[u * COUNT + c] : neutral<REDUCE>();
+            }
+            run = fold_values<REDUCE, LOADS * COUNT, COUNT>(run, v, index, MEMBERS * COUNT);
+            p += LOADS * MEMBERS;
+            count -= LOADS * MEMBERS;
+            index += LOADS * MEMBERS * COUNT;
         }
-        s = pave_state_merge(REDUCE, s, run);
+        s = fold_run<REDUCE>(s, run, first);
     }
     return s;
 }
 
-template <int REDUCE, int TYPE, typename TEAM>
+/* LOADS: of 16 bytes of float32; halves take as many values at a time. */
+template <int REDUCE, int TYPE, typename TEAM, int LOADS>
 __device__ __forceinline__ float2 fold_share(const row_share &share) {
     constexpr int BYTES = element_bytes(TYPE), COUNT = wide<TYPE>::COUNT, MEMBERS = TEAM::MEMBERS;
-    float2 s = pave_state_begin(REDUCE);
-    if (TEAM::ACROSS || share.col != BYTES)
-        return fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, share.from, share.to);
+    static_assert(!TEAM::ACROSS, "a row's own threads");
+    const int member = share.member;
+    if (share.col != BYTES)
+        return fold_scalars<REDUCE, TYPE, MEMBERS>(share.x + member * share.col, share.col,
+                                                   share.count - member, share.index + member);
     /* Fewer scalars than 16 bytes hold before and after what is aligned: the ends of one loop. */
-    const uintptr_t at = reinterpret_cast<uintptr_t>(share.x) + share.from * BYTES;
-    int64_t from = share.from + (0 - at) % 16 / BYTES;
-    from = from < share.to ? from : share.to;
-    const int64_t count = (share.to - from) / COUNT;
-    s = fold_wides<REDUCE, TYPE, MEMBERS>(s, share, from, count);
-    int64_t first = share.from, end = from;
+    const int before = static_cast<int>((0 - reinterpret_cast<uintptr_t>(share.x)) % 16 / BYTES);
+    const int head = before < share.count ? before : static_cast<int>(share.count);
+    const int64_t wides = (share.count - head) / COUNT;
+    float2 s = fold_wides<REDUCE, TYPE, MEMBERS, LOADS * 4 / COUNT>(
+        share.x + head * BYTES + member * 16, wides - member, share.index + head + member * COUNT);
 #pragma unroll 1
-    for (int side = 0; side < 2; side++) {
-        s = fold_scalars<REDUCE, TYPE, MEMBERS>(s, share, first, end);
-        first = from + count * COUNT, end = share.to;
+    for (int end = head > 0 ? 0 : 1; end < 2; end++) {
+        const int64_t first = end == 0 ? 0 : head + wides * COUNT, last = end == 0 ? head : share.count;
+        if (first == last) continue;
+        s = state_merge(REDUCE, s,
+                        fold_scalars<REDUCE, TYPE, MEMBERS>(share.x + (first + member) * BYTES, BYTES,
+                                                            last - first - member,
+                                                            share.index + static_cast<int>(first) + member));
     }
     return s;
 }
 
-template <int REDUCE, typename TEAM>
+template <int REDUCE, typename TEAM, int LOADS>
 __device__ __forceinline__ float2 fold_typed(int type, const row_share &share) {
-    if (type == PAVE_T_F16) return fold_share<REDUCE, PAVE_T_F16, TEAM>(share);
-    if (type == PAVE_T_BF16) return fold_share<REDUCE, PAVE_T_BF16, TEAM>(share);
-    return fold_share<REDUCE, PAVE_T_F32, TEAM>(share);
+    if (type == PAVE_T_F16) return fold_share<REDUCE, PAVE_T_F16, TEAM, LOADS>(share);
+    if (type == PAVE_T_BF16) return fold_share<REDUCE, PAVE_T_BF16, TEAM, LOADS>(share);
+    return fold_share<REDUCE, PAVE_T_F32, TEAM, LOADS>(share);
 }
 
-/* A loop for each reduction: a choice a value would cost as much as folding it. A mean's states are a sum's. */
-template <typename TEAM>
-__device__ __forceinline__ float2 fold_any(int reduce, int type, const row_share &share) {
-    switch (reduce) {
-    case PAVE_REDUCE_LOGSUMEXP: return fold_typed<PAVE_REDUCE_LOGSUMEXP, TEAM>(type, share);
-    case PAVE_REDUCE_MAX: return fold_typed<PAVE_REDUCE_MAX, TEAM>(type, share);
-    case PAVE_REDUCE_MIN: return fold_typed<PAVE_REDUCE_MIN, TEAM>(type, share);
-    case PAVE_REDUCE_ARGMAX: return fold_typed<PAVE_REDUCE_ARGMAX, TEAM>(type, share);
-    default: return fold_typed<PAVE_REDUCE_SUM, TEAM>(type, share);
+} // namespace pave
+
+#include "kernels/reduce/across.cuh"
+
+namespace pave {
+
+/* A choice of code for each reduction: a choice a value would cost as much as folding it. A mean's states are a sum's. */
+#define PAVE_BY_REDUCTION(reduce, STATE)                             \
+    switch (reduce) {                                                \
+    case PAVE_REDUCE_LOGSUMEXP: return STATE(PAVE_REDUCE_LOGSUMEXP); \
+    case PAVE_REDUCE_MAX: return STATE(PAVE_REDUCE_MAX);             \
+    case PAVE_REDUCE_MIN: return STATE(PAVE_REDUCE_MIN);             \
+    case PAVE_REDUCE_ARGMAX: return STATE(PAVE_REDUCE_ARGMAX);       \
+    default: return STATE(PAVE_REDUCE_SUM);                          \
     }
+
+/* A team's state of a row, its members' merged. */
+template <typename TEAM, int LOADS>
+__device__ __forceinline__ float2 fold_any(int reduce, int type, const row_share &share, float2 *states) {
+#define PAVE_STATE(REDUCE) TEAM::merge(REDUCE, fold_typed<REDUCE, TEAM, LOADS>(type, share), states)
+    PAVE_BY_REDUCTION(reduce, PAVE_STATE)
+#undef PAVE_STATE
+}
+
+template <int ROWS, int THREADS, int LOADS>
+__device__ __forceinline__ float2 across_any(int reduce, int type, const quad_share &share, float2 *states){
+#define PAVE_STATE(REDUCE) across_state<REDUCE, ROWS, THREADS, LOADS>(type, share, states)
+    PAVE_BY_REDUCTION(reduce, PAVE_STATE)
+#undef PAVE_STATE
 }
 
 /* The row's value from its state, through the links, to memory: one thread's work. */
-__device__ __forceinline__ void finish_row(const pave_abi_rows &args, const tensors &t, void *y,
-                                           const row_place &place, float2 s) {
+__device__ __forceinline__
+    void finish_row(const pave_abi_rows &args, const tensors &t, void *y, const row_place &place, float2 s) {
     char *at = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0);
     if (args.reduce == PAVE_REDUCE_ARGMAX) {
         *reinterpret_cast<int32_t *>(at) = PV_TO_INDEX(s.y);
@@ -167,68 +229,119 @@ __device__ __forceinline__ int64_t state_index(const pave_abi_rows &args, const 
     return (place.matrix * args.rows + place.row) * args.slots;
 }
 
-template <typename TEAM>
+/* Columns of a row that a part of it has, from column `from` on. */
+__device__ __forceinline__ int64_t part_columns(const pave_abi_rows &args, int64_t from) {
+    const int64_t rest = args.cols - from;
+    return args.slots > 0 && args.slice < rest ? args.slice : rest;
+}
+
+/* What becomes of a row's state, or of a part's: one thread's work. */
+__device__ __forceinline__ void leave_state(const pave_abi_rows &args, const tensors &t, void *y,
+                                            const row_place &place, float2 s) {
+    if (args.slots > 0)
+        reinterpret_cast<float2 *>(static_cast<char *>(y) +
+                                   args.y.offset)[state_index(args, place) + place.part] = s;
+    else
+        finish_row(args, t, y, place, s);
+}
+
+template <typename TEAM, int LOADS>
 __device__ __forceinline__ void reduce_rows(const pave_abi_rows &args, const void *x, void *y,
                                             const tensors &t) {
     __shared__ float2 states[TEAM::STATES];
-    const int64_t parts = args.slots > 0 ? args.slots : 1, tiles = tiles_of(args.rows, TEAM::TILE_ROWS);
+    const int64_t parts = args.slots > 0 ? args.slots : 1, tiles = tiles_of(args.rows, TEAM::TILE);
     const int64_t units = unit_count(args, tiles, parts);
 #pragma unroll 1
-    for (int64_t unit = TEAM::first_unit(); unit < units; unit += TEAM::unit_step()) {
-        const row_place place = TEAM::place(args, unit, tiles, parts);
-        const bool inside = place.row < args.rows;
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        row_place place = TEAM::place(args, unit, tiles, parts);
+        const int64_t from = args.slots > 0 ? place.part * args.slice : 0;
         row_share share;
-        share.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
         share.col = args.x.col * element_bytes(args.x_type);
-        share.from = args.slots > 0 ? place.part * args.slice : 0;
-        share.to =
-            args.slots > 0 && share.from + args.slice < args.cols ? share.from + args.slice : args.cols;
-        if (!inside) share.to = share.from;
+        share.index = static_cast<int>(from);
         share.member = TEAM::member();
-        float2 s = fold_any<TEAM>(args.reduce, args.x_type, share);
-        s = TEAM::merge(args.reduce, s, states);
-        if (TEAM::member() != 0 || !inside) continue;
-        if (args.slots > 0)
-            reinterpret_cast<float2 *>(static_cast<char *>(y) +
-                                       args.y.offset)[state_index(args, place) + place.part] = s;
-        else
-            finish_row(args, t, y, place, s);
+#pragma unroll 1
+        for (int each = 0; each < TEAM::EACH; each++, place.row += TEAM::TEAMS) {
+            const bool inside = place.row < args.rows;
+            share.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, from);
+            share.count = inside ? part_columns(args, from) : 0;
+            const float2 s = fold_any<TEAM, LOADS>(args.reduce, args.x_type, share, states);
+            if (share.member == 0 && inside) leave_state(args, t, y, place, s);
+        }
     }
+}
+
+template <int ROWS, int THREADS, int LOADS>
+__device__ __forceinline__ void reduce_across(const pave_abi_rows &args, const void *x, void *y,
+                                              const tensors &t) {
+    constexpr int SIDE = ROWS / 4;
+    static_assert(ROWS == 32 && THREADS % 32 == 0, "a warp has four times a tile's quads");
+    __shared__ float2 states[THREADS / 32 * ROWS];
+    const int thread = static_cast<int>(threadIdx.x), member = thread / SIDE, quad = thread % SIDE * 4;
+    const int64_t parts = args.slots > 0 ? args.slots : 1, tiles = tiles_of(args.rows, ROWS);
+    const int64_t units = unit_count(args, tiles, parts);
+    const int bytes = element_bytes(args.x_type);
+#pragma unroll 1
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        row_place place = unit_place(args, unit, tiles, ROWS, parts);
+        const int64_t from = args.slots > 0 ? place.part * args.slice : 0;
+        quad_share share;
+        share.row = args.x.row * bytes, share.col = args.x.col * bytes;
+        share.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, from + member) +
+                  quad * share.row;
+        share.rows = quad_count(args.rows - place.row - quad);
+        share.count = share.rows > 0 ? part_columns(args, from) - member : 0;
+        share.index = static_cast<int>(from) + member;
+        share.whole =
+            share.rows == 4 && args.x.row == 1 && args.x.col % 4 == 0 && quad_aligned(share.x, args.x_type);
+        const float2 s = across_any<ROWS, THREADS, LOADS>(args.reduce, args.x_type, share, states);
+        place.row += thread;
+        if (thread < ROWS && place.row < args.rows) leave_state(args, t, y, place, s);
+    }
+}
+
+template <int LAYOUT, int ROWS, int LANES, int THREADS, int LOADS>
+__device__ __forceinline__ void reduce_any(const pave_abi_rows &args, const void *x, void *y,
+                                           const tensors &t) {
+    if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS)
+        reduce_across<ROWS, THREADS, LOADS>(args, x, y, t);
+    else
+        reduce_rows<row_team<LAYOUT, ROWS, LANES, THREADS>, LOADS>(args, x, y, t);
 }
 
 template <typename TEAM>
 __device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void *x, void *y,
                                           const tensors &t) {
-    static_assert(TEAM::WARP, "a warp a row");
+    static_assert(TEAM::IN_WARP && TEAM::EACH == 1, "lanes a row");
     const float2 *all = reinterpret_cast<const float2 *>(static_cast<const char *>(x) + args.x.offset);
-    const int64_t units = unit_count(args, args.rows, 1);
+    const int64_t tiles = tiles_of(args.rows, TEAM::TILE), units = unit_count(args, tiles, 1);
 #pragma unroll 1
-    for (int64_t unit = TEAM::first_unit(); unit < units; unit += TEAM::unit_step()) {
-        const row_place place = TEAM::place(args, unit, args.rows, 1);
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        const row_place place = TEAM::place(args, unit, tiles, 1);
+        const bool inside = place.row < args.rows;
         const float2 *states = all + state_index(args, place);
         float2 s = pave_state_begin(args.reduce);
-        for (int64_t slot = TEAM::member(); slot < args.slots; slot += TEAM::MEMBERS)
-            s = pave_state_merge(args.reduce, s, states[slot]);
+        for (int64_t slot = TEAM::member(); slot < args.slots && inside; slot += TEAM::MEMBERS)
+            s = state_merge(args.reduce, s, states[slot]);
         s = TEAM::merge(args.reduce, s, nullptr);
-        if (TEAM::member() == 0) finish_row(args, t, y, place, s);
+        if (TEAM::member() == 0 && inside) finish_row(args, t, y, place, s);
     }
 }
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS, THREADS > 512 ? 1 : 3)                           \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::reduce_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>>(                           \
+        pave::reduce_any<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS, LOADS>(                              \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_REDUCE_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
 
-#define PAVE_KERNEL(NAME, LAYOUT, ROWS, THREADS)                                                           \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS)                                                    \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::join_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, THREADS>>(                             \
+        pave::join_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS>>(                      \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_JOIN_CUDA_ROWS(PAVE_KERNEL)

@@ -106,7 +106,8 @@ static void compare_reduction(pave__writer *w, const pave_device_info *d, const 
             w,
             "\n      here %u blocks of %d row%s (%d threads a row), %d a unit at once: %.0f %% of the units "
             "busy with %.0f %% of their threads\n",
-            s->grid[0], rows, rows == 1 ? "" : "s", s->row->threads / rows, s->predicted.blocks_per_unit,
+            s->grid[0], rows, rows == 1 ? "" : "s",
+            s->row->lanes > 0 ? s->row->lanes : s->row->threads / rows, s->predicted.blocks_per_unit,
             100.0 * (s->grid[0] < units ? (double)s->grid[0] / (double)units : 1),
             100.0 * (double)s->predicted.blocks_per_unit * (s->predicted.waves < 1 ? s->predicted.waves : 1) *
                 s->row->threads / threads);

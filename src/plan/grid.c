@@ -29,8 +29,9 @@ static void grid_tiles(const pave_device_info *device, pave__step *step, const i
 
 int pave__set_grid(const pave_device_info *device, pave__step *step, double *need) {
     const pave__row *row = step->row;
-    int64_t tiles_m = pave__div_up(step->m, row->bm),
-            tiles_n = row->bn > 0 ? pave__div_up(step->n, row->bn) : 1;
+    int64_t bm, bn;
+    pave__row_tile(row, step, &bm, &bn);
+    int64_t tiles_m = pave__div_up(step->m, bm), tiles_n = pave__div_up(step->n, bn);
     int64_t batches = pave__batches(step->batch);
     bool flat = (row->family != PAVE__GEMM && row->family != PAVE__MAP) || step->groups > 0;
     step->block[0] = (uint32_t)row->threads;

@@ -50,6 +50,8 @@ int32_t pave__group_m(const pave_device_info *device, const pave__row *row, cons
 pave__prediction pave__model_gemm(const pave_device_info *device, const pave__row *row,
                                   const pave__gemm_load *load, int32_t group_m);
 
+/* The tile of `row` on a step of its family, which for a map depends on the space. */
+void pave__row_tile(const pave__row *row, const pave__step *step, int64_t *bm, int64_t *bn);
 /* Tiles that `row` cuts a step of its family (map, reduce, join, normalize) into, INT64_MAX as above. */
 int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, const pave__step *step);
 /* The same step's time on that row; its operands' strides count, whatever row it holds itself. */

@@ -7,8 +7,11 @@
 
 /* A dependent load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
 #define PASS_NS 600.0
+/* The same of several loads a lane, while memory is busy with all units': 64 blocks of 256 threads with four each stay under
+ * a GPU's memory rate. */
+#define ROUND_NS 1200.0
 #define ROW_NS 400.0
-#define TREE_NS 150.0
+#define TREE_NS 40.0
 /* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
 #define LOAD_BYTES 16
 #define LOADS_ACROSS 4
@@ -24,6 +27,8 @@
 /* A split row's part is worth a block of its own from here on, and starts on a multiple of this many. */
 #define SLICE_LEAST 4096
 #define SLICE_STEP 256
+/* Several waves of slices even out at their end, as long as a row's states are a join's to read at once. */
+#define SLOTS_EVEN 256
 /* Blocks that a unit of a CPU wants for evening out. */
 #define CPU_BLOCKS_PER_UNIT 4
 
@@ -42,6 +47,22 @@ static int sweeps(const pave__step *s, pave__family family) {
     return s->reduction == PAVE_REDUCE_NORMALIZE ? 3 : 2;
 }
 
+static int64_t lanes_of(const pave__row *row) {
+    int64_t lanes = row->lanes > 0 ? row->lanes : row->threads / (row->bm > 0 ? row->bm : 1);
+    return lanes > 0 ? lanes : 1;
+}
+
+/* Values that a row's lanes have under way at once where columns are 1 apart. */
+static int64_t round_of(const pave__row *row, int elem) {
+    return lanes_of(row) * (row->loads > 0 ? 4 * row->loads : LOAD_BYTES / elem);
+}
+
+/* How often a row is read: once where registers hold it between its sweeps. */
+static int reads(const pave__row *row, const pave__step *s) {
+    bool held = row->loads > 0 && s->k <= round_of(row, pave__type_bytes(PAVE_T_F32));
+    return held ? 1 : sweeps(s, row->family);
+}
+
 /* A CPU's rows for reductions and normalizations are both kinds in one: where rows lie closer together than columns do, they
  * take a vector of neighbouring ones at a time. */
 static int64_t strip(const pave_device_info *device, const pave__row *row, const pave__step *s) {
@@ -52,15 +73,26 @@ static int64_t strip(const pave_device_info *device, const pave__row *row, const
                                                                                       : 1;
 }
 
+void pave__row_tile(const pave__row *row, const pave__step *s, int64_t *bm, int64_t *bn) {
+    *bm = row->bm > 0 ? row->bm : 1;
+    *bn = row->bn > 0 ? row->bn : 1;
+    if (row->family != PAVE__MAP || row->layout != PAVE__LAYOUT_ROWS || *bm == 1) return;
+    if (s->m < *bm) {
+        *bn *= *bm;
+        *bm = 1;
+        return;
+    }
+    for (; *bn > 4 && *bn / 2 >= s->n; *bn /= 2) *bm *= 2;
+}
+
 int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, const pave__step *s) {
-    int64_t batches = pave__batches(s->batch), bm = row->bm > 0 ? row->bm : 1, bn = row->bn > 0 ? row->bn : 1;
+    int64_t batches = pave__batches(s->batch), bm, bn;
+    pave__row_tile(row, s, &bm, &bn);
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
     int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
-    int64_t lanes = strip(device, row, s);
-    if (row->layout == PAVE__LAYOUT_ACROSS || lanes > 1)
-        return pave__times(pave__times(batches, parts), pave__div_up(s->m, pave__times(bm, lanes)));
-    return pave__div_up(pave__times(pave__times(batches, parts), s->m), bm);
+    int64_t tile = pave__times(bm, strip(device, row, s));
+    return pave__times(pave__times(batches, parts), pave__div_up(s->m, tile));
 }
 
 /* The stride between values that `row` takes at a time. */
@@ -89,7 +121,7 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
                         pave__prediction *p) {
     double rows = (double)pave__batches(s->batch) * (double)s->m, in, once, out;
     int64_t cols = columns(s, row->family);
-    int passes = sweeps(s, row->family);
+    int passes = reads(row, s);
     if (row->family == PAVE__JOIN) {
         in = once = rows * (double)cols * STATE_BYTES;
     } else {
@@ -119,15 +151,19 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
     if (row->family == PAVE__MAP)
         return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS);
     int64_t cols = row->family == PAVE__REDUCE && s->slots > 0 ? s->slice : columns(s, row->family);
-    double lanes = fmax(1, row->threads / (row->bm > 0 ? row->bm : 1));
+    bool along = row->layout == PAVE__LAYOUT_ROWS;
+    double lanes = (double)lanes_of(row);
+    double in_turn = along ? fmax(1, row->bm * lanes / fmax(1, row->threads)) : 1;
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
-    double at_once = 1;
+    double at_once = lanes;
     if (row->layout == PAVE__LAYOUT_ACROSS)
-        at_once = LOADS_ACROSS;
+        at_once = lanes * LOADS_ACROSS;
     else if (row->family == PAVE__JOIN || s->in0.col == 1)
-        at_once = (double)LOAD_BYTES / elem;
-    double passes = ceil((double)cols / (lanes * at_once)) * sweeps(s, row->family);
-    return ceil(waves) * (ROW_NS + TREE_NS * log2(lanes) + passes * PASS_NS);
+        at_once = (double)round_of(row, elem);
+    double passes = ceil((double)cols / at_once) * reads(row, s);
+    double trees = sweeps(s, row->family) - reads(row, s) + 1;
+    double pass = row->loads > 1 && along ? ROUND_NS : PASS_NS;
+    return ceil(waves) * in_turn * (ROW_NS + trees * TREE_NS * log2(lanes) + passes * pass);
 }
 
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row, const pave__step *s) {
@@ -165,8 +201,10 @@ int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, 
         device->kind == PAVE_DEVICE_GPU ? pave__blocks_per_unit(device, row) : CPU_BLOCKS_PER_UNIT;
     int64_t wanted = pave__units(device) * a_unit;
     if (blocks < 1 || blocks > wanted / 2 || step->n < 2 * SLICE_LEAST) return 0;
-    int64_t slots = wanted / blocks, most = step->n / SLICE_LEAST;
+    int64_t slots = wanted / blocks, most = step->n / SLICE_LEAST, round = SLICE_STEP;
+    while (device->kind == PAVE_DEVICE_GPU && slots * 2 <= SLOTS_EVEN) slots *= 2;
     if (slots > most) slots = most;
-    *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), SLICE_STEP), SLICE_STEP);
+    if (row->loads > 0) round = round_of(row, pave__type_bytes(PAVE_T_F32));
+    *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), round), round);
     return pave__div_up(step->n, *slice);
 }

@@ -24,6 +24,7 @@ import tempfile
 import torch
 from torch import nn
 
+GROUP = 4
 WARM_UP = 10
 HEADLINE = (16384, 2048, 4096, 1024)
 
@@ -86,18 +87,19 @@ def set_tf32(on):
 
 
 def time_ms(function, runs):
-    """Median over `runs` calls, each between its own pair of events; the queue is kept full, so that the host's own
-    cost of a call counts only where it is longer than the device's."""
+    """Median over `runs` groups of calls, each group between its own pair of events; the queue is kept full, so that the
+    host's own cost of a call counts only where it is longer than the device's."""
     for _ in range(WARM_UP):
         function()
     torch.cuda.synchronize()
     pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(runs)]
     for begin, end in pairs:
         begin.record()
-        function()
+        for _ in range(GROUP):
+            function()
         end.record()
     torch.cuda.synchronize()
-    times = [begin.elapsed_time(end) for begin, end in pairs]
+    times = [begin.elapsed_time(end) / GROUP for begin, end in pairs]
     return statistics.median(times), min(times)
 
 

@@ -47,6 +47,9 @@ static void axes(const test_device *on, const pave_kernel_info *row) {
          .x_order = {.dims = "75316420"}},
         {.what = "a vector", .rank = 1, .shape = {5003}},
         {.what = "repeated rows", .rank = 2, .shape = {4, 17}, .x_order = {.repeat = 1}},
+        {.what = "whole quads", .rank = 2, .shape = {6, 1024}},
+        {.what = "whole quads, short", .rank = 2, .shape = {43, 64}},
+        {.what = "columns in whole quads", .rank = 2, .axis_from_last = 1, .shape = {530, 36}},
         {.what = "one long row", .rank = 2, .shape = {2, 100003}},
         {.what = "one long column", .rank = 2, .axis_from_last = 1, .shape = {30011, 3}},
     };
@@ -61,11 +64,12 @@ static void axes(const test_device *on, const pave_kernel_info *row) {
 
 static void types(const test_device *on, const pave_kernel_info *row) {
     for (int r = PAVE_REDUCE_LOGSUMEXP; r <= PAVE_REDUCE_NORMALIZE; r++)
-        for (int t = 0; t < 9 && belongs(row, r); t++) {
+        for (int t = 0; t < 18 && belongs(row, r); t++) {
             reduce_nd_case c = {.what = "types", .rank = 2, .shape = {5, 67}, .fill = TEST_RANDOM};
+            if (t >= 9) c.shape[0] = 36, c.shape[1] = 68; /* whole quads */
             c.axis_from_last = t & 1;
             c.x = (pave_dtype)(PAVE_F32 + t % 3);
-            c.y = (pave_dtype)(PAVE_F32 + t / 3);
+            c.y = (pave_dtype)(PAVE_F32 + t / 3 % 3);
             c.end.reduction = (pave_reduction)r;
             run_reduce_nd(on, &c);
         }

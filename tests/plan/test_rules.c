@@ -343,7 +343,7 @@ static void test_pack_alone(void **state) {
     const pave__ref to = {.row = 1112, .col = 1, .place = PAVE__AT_PACKED, .type = PAVE_T_TF32};
     assert_true(pave__plan_pack(d, PAVE__CUDA, rows, count, 100000, 1111, 1112, &from, &to, &step));
     assert_string_equal(step.row->name, "pave_map_rows_any");
-    assert_int_equal(step.grid[0], 100000);
+    assert_int_equal(step.grid[0], 25000);
     assert_int_equal(step.grid[1], 2);
     assert_true(step.k == 1111 && step.n == 1112 && step.in0.row == 1111 && step.out.row == 1112);
     from.row = 1;

@@ -65,6 +65,13 @@ static inline uint32_t __float_as_uint(float v) {
 static inline int __float_as_int(float v) {
     return bits_as<int>(v);
 }
+/* Hints to the caches. */
+template <typename T> static inline T __ldcs(const T *at) {
+    return *at;
+}
+template <typename T> static inline void __stcs(T *at, T value) {
+    *at = value;
+}
 static inline int __popc(uint32_t bits) {
     return __builtin_popcount(bits);
 }

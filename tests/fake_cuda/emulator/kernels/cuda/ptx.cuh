@@ -35,6 +35,11 @@ inline float reciprocal(float v) {
     return 1.0f / v;
 }
 
+inline float power_of_two(float v) {
+    const float power = exp2f(v);
+    return power < 0x1p-126f ? 0.0f : power;
+}
+
 /* Eight addresses of one matrix are read at a time and have to lie in different groups of four banks. */
 inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
     struct row {
