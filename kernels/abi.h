@@ -92,7 +92,7 @@ PAVE_ABI_CHECK(pave_abi_group, 104);
  * Buffers: A, B, Y, P, G, t0 … t9.
  * Views: a's rows are m and its columns k, b's rows are n and its columns k; y's columns are 1 apart. Rows of the table
  * that are not PAVE_LAYOUT_ANY need a.col and b.col to be 1.
- * y is stored where y_type is not NONE. Where reduce is not 0, each row's columns [s * slice, (s + 1) * slice) leave one
+ * y is stored where y_type is not NONE; F16X2 without scales, and zero up to the next multiple of 16 columns. Where reduce is not 0, each row's columns [s * slice, (s + 1) * slice) leave one
  * state (two floats) at P[((batch index * m + row) * slots + s)]; the slice is the row's.
  * Where A or B is F16S or F16X2, a_scale or b_scale is the byte of its buffer where the scales begin, else 0. The scale of row r at
  * batch index b has the index (Σ b[d] batch[d]) / row + r: such matrices lie one behind the other. The sum of products is
@@ -124,7 +124,8 @@ PAVE_ABI_CHECK(pave_abi_gemm, 904);
 /* Families that work on rows. Buffers: X, Y, t0 … t9. Links apply to what is stored.
  * map:       y[r, c] = chain(x[r, c]) for c < cols, and 0 for cols <= c < width. Rows of sums (PAVE_MAP_SUM_…): x[r, c] stands
  *            for the sum of `slots` F32 that are `slice` elements apart, added in order; x.col is 1, all else in x and the
- *            slice are multiples of 16 bytes, rows are as long as the next multiple of 4 elements, and width is cols.
+ *            slice are multiples of 16 bytes, rows are as long as the next multiple of 4 elements, and width is cols, or
+ *            where y_type is F16X2, which has a power of two among its links instead of scales, the next multiple of 16.
  *            Where y_type has scales there is no chain, and the rows' scales go to byte `slots` of Y, in the order that gemm
  *            reads them: the power of two that brings the largest finite |x| of the row to [2^14, 2^15), 2^-126 at least,
  *            and 1 for a row without any but 0.

@@ -38,6 +38,8 @@
 #define PATH_E5M2 PAVE_PATH_F8
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
+#define ALIGN_ROWS 16
+#define ALIGN_ANY 1
 #define TEXT(x) #x
 #define FLOAT_BYTES 4
 #define STATE_BYTES 8
@@ -68,7 +70,7 @@
      .registers = (REGISTERS),                                                            \
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
      .efficiency = (EFFICIENCY)},
-#define SIMT(NAME, IN, BM, BN, BK, TM, TN, REGISTERS, EFFICIENCY)                         \
+#define SIMT(NAME, IN, LAYOUT, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__CUDA,                                                               \
@@ -76,13 +78,14 @@
      .path = PAVE_PATH_FMA,                                                               \
      .precision = PAVE_HIGHEST,                                                           \
      .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
-     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (TM), .wn = (TN), .stages = 1,             \
-     .threads = ((BM) / (TM)) * ((BN) / (TN)),                                            \
-     .align = 1,                                                                          \
-     .layout = PAVE__LAYOUT_ANY,                                                          \
-     .slice = (BN),                                                                       \
+     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = (STAGES),      \
+     .threads = ((BM) / (WM)) * ((BN) / (WN)) * 32,                                       \
+     .align = ALIGN_##LAYOUT,                                                             \
+     .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
+     .slice = (WN),                                                                       \
      .min_capability = 80,                                                                \
      .registers = (REGISTERS),                                                            \
+     .shared_bytes = ((BM) + (BN)) * (BK) * FLOAT_BYTES * (STAGES),                       \
      .efficiency = (EFFICIENCY)},
 #define DOT(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                  \
     {.name = TEXT(NAME),                                                                  \

@@ -101,7 +101,8 @@ static int add_exponent(const pave__ref *out, pave_abi_link *links, int count) {
 
 /* Where the scales of a packed operand begin, 0 where it has none. */
 static int64_t scales_at(const pave__ref *ref, const int64_t *batch, int64_t rows, int64_t offset) {
-    return pave__has_scales(ref->type) ? offset + pave__packed_bytes(ref, batch, rows) : 0;
+    return pave__has_scales(ref->type) && ref->exponent == 0 ? offset + pave__packed_bytes(ref, batch, rows)
+                                                             : 0;
 }
 
 /* Types that differ only in what was rounded before read alike. */
@@ -153,7 +154,8 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     a->x = view_of(&step->in0, p[0]);
     a->y = split ? view_of(&step->partial, p[3]) : view_of(&step->out, p[2]);
     a->slots = split || family == PAVE__JOIN || family == PAVE__MAP ? step->slots : 0;
-    if (pave__has_scales(step->out.type)) a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
+    if (pave__has_scales(step->out.type) && step->out.exponent == 0)
+        a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
     a->slice = step->slice;
     a->epsilon = r->job->epsilon;
     a->x_type = load_type(step->in0.type);

@@ -123,10 +123,12 @@ static void run_product(const pave__row *row, const pave_abi_gemm *g, const prod
     char *p = (char *)buffers[3] + g->p_offset;
     for (int64_t i = 0; i < q->m; i++) {
         state s = pave_state_begin(g->reduce);
+        point out = q->at;
+        out.row = i;
         for (int64_t j = 0; j < q->n; j++) {
-            point at = q->at, out = q->at;
+            point at = q->at;
             at.row = q->row_base + i, at.col = j;
-            out.row = i, out.col = j;
+            out.col = j;
             double sum = dot(row, q, buffers, i, j) * scale_of_rows(g, q, buffers, i, j);
             double v = chain(g->links, g->link_count, buffers + 5, sum, &at);
             if (g->y_type) put(buffers[2], &q->y, g->y_type, &out, v);
@@ -136,6 +138,8 @@ static void run_product(const pave__row *row, const pave_abi_gemm *g, const prod
             put_state(p, (q->states + i) * g->slots + j / row->slice, g->reduce, s);
             s = pave_state_begin(g->reduce);
         }
+        if (g->y_type != PAVE_T_F16X2) continue;
+        for (out.col = q->n; out.col % PAVE_PAIR_BLOCK; out.col++) put(buffers[2], &q->y, g->y_type, &out, 0);
     }
 }
 
@@ -272,12 +276,17 @@ static void scale_row(const pave_abi_rows *r, void *const *buffers, const point 
     store((char *)buffers[1] + r->slots, PAVE_T_F32, packed_row(&r->y, row), ldexp(1, exponent));
 }
 
+/* A sum that is stored as pairs has one power of two for all, among its links. */
+static int has_scales(const pave_abi_rows *r) {
+    return r->y_type == PAVE_T_F16S || (r->y_type == PAVE_T_F16X2 && r->slice == 0);
+}
+
 static void run_row(pave__family family, const pave_abi_rows *r, void *const *buffers, const point *at) {
     switch (family) {
     case PAVE__REDUCE: reduce_row(r, buffers, at); break;
     case PAVE__JOIN: join_row(r, buffers, at); break;
     case PAVE__NORMALIZE: normalize_row(r, buffers, at); break;
-    default: (r->y_type == PAVE_T_F16S || r->y_type == PAVE_T_F16X2 ? scale_row : map_row)(r, buffers, at);
+    default: (has_scales(r) ? scale_row : map_row)(r, buffers, at);
     }
 }
 

@@ -142,6 +142,20 @@ __device__ __forceinline__ void quads_store(char *const (&at)[R], int type, cons
     }
 }
 
+/* Four values from column `col` on, a multiple of four, of a row of F16X2, which lies on a multiple of 64 bytes; zero from the
+ * count-th on. */
+__device__ __forceinline__ void pairs_store(char *row, int64_t col, int count, const float (&v)[4]) {
+    char *to = row + col / PAVE_PAIR_BLOCK * (4 * PAVE_PAIR_BLOCK) + col % PAVE_PAIR_BLOCK * 2;
+    float high[4], low[4];
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+        high[c] = c < count ? fminf(fmaxf(v[c], -65504.0f), 65504.0f) : 0.0f;
+        low[c] = c < count ? (v[c] - __half2float(__float2half_rn(high[c]))) * (1 << PAVE_PAIR_SHIFT) : 0.0f;
+    }
+    *reinterpret_cast<uint2 *>(to) = quad_pack(PAVE_T_F16, high);
+    *reinterpret_cast<uint2 *>(to + 2 * PAVE_PAIR_BLOCK) = quad_pack(PAVE_T_F16, low);
+}
+
 } // namespace pave
 
 #endif

@@ -197,6 +197,15 @@ __device__ __forceinline__ void epilogue_rows(const gemm_buffers &buffers, const
     }
 }
 
+/* Stores a patch as F16X2. A row's last block is whole: what lies beyond the last column is zero, as the next
+ * product's copies take all of it. */
+template <int R> __device__ __forceinline__ void store_pairs(const tile_job &job, const patch<R, 4> &x) {
+    if (x.col >= (job.n + PAVE_PAIR_BLOCK - 1) / PAVE_PAIR_BLOCK * PAVE_PAIR_BLOCK) return;
+#pragma unroll
+    for (int r = 0; r < R; r++)
+        if (x.inside[r]) pairs_store(x.y[r], x.col, x.valid[r], x.v[r]);
+}
+
 /* Ends a product's values, whose rows are known: the chain, then y where it is stored. SCALED: operands may be F16S. The
  * whole warp takes part. */
 template <int R, bool SCALED = false>
@@ -212,6 +221,7 @@ __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const
     }
     chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
     if (args.y_type == PAVE_T_NONE) return;
+    if (args.y_type == PAVE_T_F16X2) return store_pairs<R>(job, x);
     char *at[R];
 #pragma unroll
     for (int r = 0; r < R; r++) at[r] = x.y[r] + x.col * element_bytes(args.y_type);

@@ -37,6 +37,31 @@ __device__ __forceinline__ void copy_async(uint32_t target, const void *source) 
                  : "memory");
 }
 
+/* Where `exists`: copies `bytes` (0 … WHOLE) and zero-fills the rest of WHOLE, 16 past L1 or 4 through it. A predicate, so that
+ * the code around it stays one block to the assembler. */
+template <int WHOLE>
+__device__ __forceinline__ void copy_async_if(uint32_t target, const void *source, int bytes, bool exists) {
+    static_assert(WHOLE == 16 || WHOLE == 4, "what rows that use it copy");
+    if constexpr (WHOLE == 16)
+        asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.s32 p, %3, 0;\n\t"
+                     "@p cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n\t}"
+                     :
+                     : "r"(target), "l"(source), "r"(bytes), "r"(static_cast<int>(exists))
+                     : "memory");
+    else
+        asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.s32 p, %3, 0;\n\t"
+                     "@p cp.async.ca.shared.global [%0], [%1], 4, %2;\n\t}"
+                     :
+                     : "r"(target), "l"(source), "r"(bytes), "r"(static_cast<int>(exists))
+                     : "memory");
+}
+
+/* Hides from the compiler what a value is made of: what it computes from it, it computes anew, where it would otherwise keep
+ * more results than there are registers. */
+__device__ __forceinline__ void forget(int &value) {
+    asm volatile("" : "+r"(value));
+}
+
 __device__ __forceinline__ void copy_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

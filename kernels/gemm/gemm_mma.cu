@@ -19,8 +19,11 @@
 #include "kernels/gemm/mma_float8.cuh"
 #include "kernels/gemm/mma_pairs.cuh"
 #include "kernels/gemm/rows.h"
+#include <type_traits>
 
 namespace pave {
+
+template <class T> struct mma_position;
 
 template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
     static constexpr int IN = IN_, A = A_, B = B_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
@@ -43,6 +46,8 @@ template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, 
     static_assert(PASS_ROWS % 16 == 0 && BM % PASS_ROWS == 0 && BN % PASS_ROWS == 0, "passes are whole");
     static_assert(STAGES * STAGE_BYTES <= 99 * 1024, "the most that every device from 8.0 on has");
     static_assert(STAGES >= 2 && STEPS % 2 == 0, "fragments alternate between two sets");
+
+    using position = typename std::conditional<PAIRS, pair_position<mma_tile>, mma_position<mma_tile>>::type;
 
     __device__ static __forceinline__ uint32_t swizzled(int row, int chunk) {
         const int mask = CHUNKS == 8 ? row & 7 : row >> 1 & 3;
@@ -185,22 +190,16 @@ template <class T> struct mma_fragments {
 };
 
 /* A warp's place in the main loop. */
-template <class T> struct mma_position {
-    uint32_t first, end;  /* of the stages */
-    uint32_t read, write; /* the stage that is read; the one before, which is free after a barrier */
-    uint32_t a_at, b_at;
+template <class T> struct mma_position : mma_stages<T> {
     mma_fragments<T> fragments[2];
 
-    __device__ __forceinline__ void start(uint32_t shared) {
-        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        first = read = write = shared;
-        end = shared + T::STAGES * T::STAGE_BYTES;
-        a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
-        b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    __device__ __forceinline__ void load(int step, int part) {
+        fragments[step % 2].load(this->read, this->a_at, this->b_at, step % T::STEPS, part);
     }
 
-    __device__ __forceinline__ void load(int step, int part) {
-        fragments[step % 2].load(read, a_at, b_at, step % T::STEPS, part);
+    __device__ __forceinline__ void load_first() {
+#pragma unroll
+        for (int i = 0; i < T::MI; i++) load(0, i);
     }
 
     /* All k-steps but the last of the k-tile that is read; the last one's fragments are loaded. */
@@ -216,30 +215,25 @@ template <class T> struct mma_position {
         }
     }
 
-    /* Waits for the next k-tile, and for all warps to have read this one. */
-    __device__ __forceinline__ void turn() {
-        write = read;
-        read = read + T::STAGE_BYTES == end ? first : read + T::STAGE_BYTES;
-        copy_wait<T::STAGES - 2>();
-        __syncthreads();
+    /* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (NEXT) and
+     * a whole k-tile is copied (COPY). */
+    template <bool NEXT, bool COPY, int I = 0>
+    __device__ __forceinline__ void last_step(mma_copier<T> &copier, float (&acc)[T::MI][T::NI][4],
+                                              const char *at = nullptr) {
+        constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+        if constexpr (I < T::MI) {
+            if constexpr (I == 0) fragments[1].round();
+            if constexpr (NEXT) load(0, I);
+            if constexpr (COPY)
+                copier.template whole_passes<I * PASSES / T::MI, (I + 1) * PASSES / T::MI>(this->write, at);
+            fragments[1].multiply(acc, I);
+            last_step<NEXT, COPY, I + 1>(copier, acc, at);
+        }
+    }
+
+    __device__ __forceinline__ void finish(float (&)[T::MI][T::NI][4]) const {
     }
 };
-
-/* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (NEXT) and
- * a whole k-tile is copied (COPY). */
-template <class T, bool NEXT, bool COPY, int I = 0>
-__device__ __forceinline__ void mma_last_step(mma_position<T> &p, mma_copier<T> &copier, const char *at,
-                                              float (&acc)[T::MI][T::NI][4]) {
-    constexpr int PASSES = T::A_PASSES + T::B_PASSES;
-    if constexpr (I < T::MI) {
-        if constexpr (I == 0) p.fragments[1].round();
-        if constexpr (NEXT) p.load(0, I);
-        if constexpr (COPY)
-            copier.template whole_passes<I * PASSES / T::MI, (I + 1) * PASSES / T::MI>(p.write, at);
-        p.fragments[1].multiply(acc, I);
-        mma_last_step<T, NEXT, COPY, I + 1>(p, copier, at, acc);
-    }
-}
 
 /* Starts the copies of a tile's first k-tiles, into all stages. */
 template <class T> __device__ __forceinline__ void mma_fill(mma_copier<T> &copier, uint32_t shared) {
@@ -261,28 +255,27 @@ template <class T>
 __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t shared, int64_t k_tiles,
                                               float (&acc)[T::MI][T::NI][4]) {
     constexpr int PASSES = T::A_PASSES + T::B_PASSES;
-    mma_position<T> p;
+    typename T::position p;
     p.start(shared);
     copy_wait<T::STAGES - 1>();
     const bool all_rows = __syncthreads_and(copier.has_all_rows());
     /* K-tiles that are copied without a check. */
     int64_t whole = all_rows && copier.whole_tiles() > 0 ? copier.whole_tiles() : 0;
     int64_t rest = k_tiles - 1 - whole;
-#pragma unroll
-    for (int i = 0; i < T::MI; i++) p.load(0, i);
+    p.load_first();
 
 #pragma unroll 1
     for (;; whole--) {
         p.most_steps(acc);
         p.turn();
         if (whole == 0) break;
-        mma_last_step<T, true, true>(p, copier, nullptr, acc);
+        p.template last_step<true, true>(copier, acc);
         copy_commit();
         copier.next();
     }
 #pragma unroll 1
     for (; rest > 0; rest--) {
-        mma_last_step<T, true, false>(p, copier, nullptr, acc);
+        p.template last_step<true, false>(copier, acc);
         if (rest >= T::STAGES) {
             copier.template passes<0, PASSES>(p.write);
             copier.next();
@@ -291,7 +284,8 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t sh
         p.most_steps(acc);
         p.turn();
     }
-    mma_last_step<T, false, false>(p, copier, nullptr, acc);
+    p.template last_step<false, false>(copier, acc);
+    p.finish(acc);
     copy_wait<0>();
 }
 
@@ -444,9 +438,7 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
         if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, next);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
-        if constexpr (T::PAIRS)
-            mma_pairs_loop<T>(copier, shared, k_tiles, acc);
-        else if constexpr (T::F8)
+        if constexpr (T::F8)
             mma_float8_loop<T>(copier, shared, k_tiles, acc);
         else
             mma_main_loop<T>(copier, shared, k_tiles, acc);

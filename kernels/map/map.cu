@@ -27,6 +27,9 @@ __device__ __forceinline__ void map_finish(const pave_abi_rows &args, const tens
 #pragma unroll
         for (int c = 0; c < 4; c++) four.v[0][c] = c < in ? four.v[0][c] : 0.0f;
     }
+    if (args.y_type == PAVE_T_F16X2) /* a sum's; its width is whole blocks */
+        return pairs_store(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0), col, in,
+                           four.v[0]);
     quad_scatter(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, col), args.y_type,
                  args.y.col, quad_count(args.width - col), four.v[0]);
 }

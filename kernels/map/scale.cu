@@ -42,21 +42,11 @@ __device__ __forceinline__ int scale_exponent(uint32_t largest) {
 
 /* Four quotients at column col of a row. */
 template <int TO>
-__device__ __forceinline__ void scaled_store(char *row, int64_t col, int count, float (&v)[4]) {
-    if constexpr (TO == PAVE_T_F16S) {
+__device__ __forceinline__ void scaled_store(char *row, int64_t col, int count, const float (&v)[4]) {
+    if constexpr (TO == PAVE_T_F16S)
         quad_scatter(row + col * 2, PAVE_T_F16, 1, count, v);
-    } else {
-        char *to = row + col / PAVE_PAIR_BLOCK * (4 * PAVE_PAIR_BLOCK) + col % PAVE_PAIR_BLOCK * 2;
-        float low[4];
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-            const float high = fminf(fmaxf(v[c], -65504.0f), 65504.0f);
-            low[c] = (v[c] - __half2float(__float2half_rn(high))) * (1 << PAVE_PAIR_SHIFT);
-            v[c] = high;
-        }
-        quad_scatter(to, PAVE_T_F16, 1, count, v);
-        quad_scatter(to + 2 * PAVE_PAIR_BLOCK, PAVE_T_F16, 1, count, low);
-    }
+    else if (count > 0)
+        pairs_store(row, col, count, v);
 }
 
 template <int TO, int COLS, int THREADS>

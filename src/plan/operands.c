@@ -45,8 +45,8 @@ pave__form pave__hidden_form(const pave__problem *q, int32_t layer, const pave__
     } else if (!may_convert(PAVE_T_F32, wanted, q->precision)) {
         return (pave__form){0};
     } else if (pave__has_scales(wanted)) {
-        bool bounded = wanted == PAVE_T_F16S && is_bounded(&q->layers[layer - 1]);
-        form.type = bounded ? PAVE_T_F16 : PAVE_T_F32;
+        bool bounded = is_bounded(&q->layers[layer - 1]);
+        form.type = !bounded ? PAVE_T_F32 : wanted == PAVE_T_F16S ? PAVE_T_F16 : wanted;
         form.exponent = bounded ? PAVE__BOUNDED_EXPONENT : 0;
     }
     form.ld = pave__own_ld(pave__width_into(q, layer), form.type, row->align);
@@ -155,7 +155,7 @@ pave__why pave__take_hidden(const pave__planning *p, const pave__problem *q, con
                             int32_t layer, pave__bundle *b, pave__ref *ref) {
     int64_t k = pave__width_into(q, layer);
     int wanted = wanted_type(row, row->a_type, ref->type);
-    if (!pave__has_scales(wanted) || k == 0) return PAVE__WHY_NONE;
+    if (!pave__has_scales(wanted) || ref->exponent || k == 0) return PAVE__WHY_NONE;
     pave__step step = {.layer = layer, .m = q->m, .k = k};
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) step.batch[d] = q->batch[d];
     return pack(p, row, step, wanted, PAVE__PACK_A, b, ref);

@@ -69,7 +69,8 @@ static void try_split(const pave__planning *p, candidate *c) {
 
 /* Whether a map row is of the kind that a map is: to a form with scales, of sums, or neither. */
 static bool maps(const pave__row *row, const pave__step *step) {
-    int form = pave__has_scales(step->out.type) ? step->out.type : PAVE_T_NONE;
+    bool scales = pave__has_scales(step->out.type) && step->out.exponent == 0;
+    int form = scales ? step->out.type : PAVE_T_NONE;
     return row->b_type == form && (row->sums != 0) == (step->slots > 0);
 }
 

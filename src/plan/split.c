@@ -84,12 +84,14 @@ bool pave__add_sum(const pave__planning *p, const pave__problem *q, pave__step *
                    int32_t at) {
     pave__planning quiet = *p; /* why another map lost is not this layer's to tell */
     quiet.plan = NULL;
-    int64_t ld = pave__own_ld(gemm->n, PAVE_T_F32, 16);
+    /* Sums that become pairs are whole blocks wide. */
+    int64_t width = gemm->out.type == PAVE_T_F16X2 ? gemm->out.row : gemm->n;
+    int64_t ld = pave__own_ld(width, PAVE_T_F32, 16);
     pave__step sum = {.layer = gemm->layer,
                       .links = gemm->links,
                       .link_mask = gemm->link_mask,
                       .m = gemm->m,
-                      .n = gemm->n,
+                      .n = width,
                       .k = gemm->n,
                       .slots = gemm->batch[0],
                       .out = gemm->out,

@@ -117,12 +117,15 @@ static int product_fits(const fake_launch *l, const pave_abi_view *a, const pave
     of_b.rows = e->cols;
     operand oa = {"A", l->buffers[0], *a, type_bytes(row->a_type), row->align, 0};
     operand ob = {"B", l->buffers[1], *b, type_bytes(row->b_type), row->align, 0};
-    operand oy = {"Y", l->buffers[2], *y, type_bytes(g->y_type), 1, 1};
+    const int pairs = g->y_type == PAVE_T_F16X2;
+    operand oy = {"Y", l->buffers[2], *y, type_bytes(g->y_type), pairs ? 4 * PAVE_PAIR_BLOCK : 1, 1};
+    extent of_y = *e;
+    if (pairs) of_y.cols = div_up(e->cols, PAVE_PAIR_BLOCK) * PAVE_PAIR_BLOCK;
     return demand(l, row->layout == PAVE__LAYOUT_ANY || k <= 1 || (a->col == 1 && b->col == 1),
                   "k is not contiguous") &&
            (k == 0 || e->rows == 0 || e->cols == 0 || (fits(l, &oa, &over_k) && fits(l, &ob, &of_b))) &&
-           (!g->y_type ||
-            (demand(l, e->cols <= 1 || y->col == 1, "Y's columns are not contiguous") && fits(l, &oy, e)));
+           (!g->y_type || (demand(l, e->cols <= 1 || y->col == 1, "Y's columns are not contiguous") &&
+                           fits(l, &oy, &of_y)));
 }
 
 static int group_fits(const fake_launch *l, const pave_abi_group *t, int index) {
@@ -214,7 +217,8 @@ static int gemm_fits(const fake_launch *l) {
     const extent matrices = {{g->k_slice ? 1 : g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
     int slice = l->row->slice;
     if (!demand(l, g->y_type || g->reduce, "nothing is stored") ||
-        !demand(l, !g->y_type || is_float(g->y_type) || g->y_type == PAVE_T_TF32, "Y has no type") ||
+        !demand(l, !g->y_type || is_float(g->y_type) || g->y_type == PAVE_T_TF32 || g->y_type == PAVE_T_F16X2,
+                "Y has no type") ||
         !demand(l, !g->reduce || (has_states(g->reduce) && slice), "a reduction that leaves no states") ||
         !demand(l, !g->reduce || g->slots == div_up(g->n, slice), "a wrong number of slots") ||
         !demand(l, g->group_m >= 1, "a raster without rows") ||
@@ -240,7 +244,7 @@ static int rows_type_check(const fake_launch *l) {
                         : is_float(r->y_type) || (family == PAVE__MAP && r->y_type == PAVE_T_TF32) ||
                               has_scales(r->y_type),
                   "Y has no type that fits") &&
-           demand(l, l->row->b_type == (has_scales(r->y_type) ? r->y_type : PAVE_T_NONE),
+           demand(l, l->row->b_type == (has_scales(r->y_type) && !l->row->sums ? r->y_type : PAVE_T_NONE),
                   "Y is of another row's type") &&
            demand(l,
                   family == PAVE__MAP         ? !r->reduce
@@ -254,10 +258,13 @@ static int sum_fits(const fake_launch *l, const operand *x, const extent *e) {
     const pave_abi_rows *r = &l->args.rows;
     extent quads = *e;
     operand last = *x;
-    quads.cols = (e->cols + 3) / 4 * 4;
+    const int64_t whole = div_up(e->cols, PAVE_PAIR_BLOCK) * PAVE_PAIR_BLOCK;
+    quads.cols = (r->width + 3) / 4 * 4;
     last.align = 16;
     last.view.offset += (r->slots - 1) * r->slice * x->size;
-    return demand(l, r->x_type == PAVE_T_F32 && r->width == r->cols && (e->cols <= 1 || r->x.col == 1),
+    return demand(l,
+                  r->x_type == PAVE_T_F32 && r->width == (r->y_type == PAVE_T_F16X2 ? whole : r->cols) &&
+                      (e->cols <= 1 || r->x.col == 1),
                   "a sum of other than rows of float32") &&
            demand(l, r->slice > 0 && r->slice % 4 == 0, "slots that are not aligned") &&
            fits(l, &last, &quads);
@@ -281,8 +288,9 @@ static int rows_fit(const fake_launch *l) {
                demand(l, !r->link_count, "links on states") && states_fit(l, b[1], r->y.offset, &e, r->slots);
     if (!wide) e.cols = 1;
     if (!links_fit(l, r->links, r->link_count, b + 2, &e)) return 0;
-    if (has_scales(r->y_type) && !(demand(l, !r->link_count, "links on scaled rows") &&
-                                   scales_fit(l, b[1], &r->y, &e, r->rows, type_bytes(r->y_type), r->slots)))
+    if (has_scales(r->y_type) && !l->row->sums &&
+        !(demand(l, !r->link_count, "links on scaled rows") &&
+          scales_fit(l, b[1], &r->y, &e, r->rows, type_bytes(r->y_type), r->slots)))
         return 0;
     if (family == PAVE__MAP) e.cols = r->width;
     return demand(l, family != PAVE__MAP || r->width >= r->cols, "a map narrower than its rows") &&

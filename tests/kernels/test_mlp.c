@@ -149,6 +149,37 @@ static void test_chain_reductions(void **state) {
             check(&devices[d], 2, PAVE_F32, (pave_reduction)r, PAVE_HIGH);
 }
 
+/* Leaves NaN where the next chain's hidden layers will lie. */
+static void poison(const test_device *on) {
+    chain s;
+    make(&s, on, 3, PAVE_F32, PAVE_REDUCE_NONE, PAVE_HIGHEST);
+    for (int64_t i = 0; i < s.x.rows; i++)
+        for (int64_t k = 0; k < s.x.cols; k++) test_array_set(&s.x, i, k, (double)NAN);
+    test_array_upload(&s.x, on->queue);
+    force_row(NULL);
+    run(on, &s, "NaN");
+    drop(&s);
+}
+
+/* Hidden layers in the form that each row which multiplies float32 reads: by the epilogue, and by the sum of
+ * slices of k. */
+static void hidden(const test_device *on, const pave_kernel_info *row) {
+    if (row->in_type != PAVE_F32 && row->path != PAVE_PATH_F16) return;
+    for (int splits = 1; splits <= 2; splits++) {
+        char forced[128];
+        poison(on);
+        snprintf(forced, sizeof forced, "%s/%d", row->name, splits);
+        force_row(forced);
+        check(on, 3, PAVE_F32, PAVE_REDUCE_NONE, row->precision);
+    }
+}
+
+static void test_hidden(void **state) {
+    (void)state;
+    each_row("gemm", hidden);
+    force_row(NULL);
+}
+
 /* With the rows forced that the raw weights' plan took, packing first changes no bit. */
 static void weights(const test_device *on, pave_dtype type, pave_precision precision) {
     chain s;
@@ -197,6 +228,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_chain_reductions),
+        cmocka_unit_test(test_hidden),
         cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests_name("mlp", tests, open_devices, close_devices);

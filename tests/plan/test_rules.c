@@ -52,7 +52,7 @@ static void test_refused_for_device(void **state) {
     d = *pave__device_named("rtx4090");
     d.threads_per_block = 128;
     assert_int_equal(plan_on(&d, &square), PAVE_OK);
-    assert_int_equal(refusal_of("pave_gemm_simt_128x128x8_f32")->why, PAVE__WHY_THREADS);
+    assert_int_equal(refusal_of("pave_gemm_mma_256x128x16_tf32")->why, PAVE__WHY_THREADS);
 
     plan_case on_cpu = square;
     on_cpu.device = "cpu-2";
@@ -110,7 +110,7 @@ static void test_hidden_types(void **state) {
                  {"pave_gemm_simt_128x128x8_f32/1", PAVE_HIGHEST, PAVE_T_F32},
                  {"pave_gemm_mma_128x128x32_f16/1", PAVE_HIGH, PAVE_T_F16S},
                  {"pave_gemm_mma_128x128x32_bf16/1", PAVE_MEDIUM, PAVE_T_BF16},
-                 {"pave_gemm_mma_128x128x32_f16x2/1", PAVE_HIGHEST, PAVE_T_F16X2}};
+                 {"pave_gemm_mma_128x64x16_f16x2/1", PAVE_HIGHEST, PAVE_T_F16X2}};
     for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
         plan_case c = square;
         c.widths[1] = 512;
@@ -123,18 +123,22 @@ static void test_hidden_types(void **state) {
     }
 }
 
-/* What a bounded activation leaves is float16 with one power of two for all; anything else is packed by rows. */
+/* What a bounded activation leaves is float16, or pairs of it, with one power of two for all; anything else is packed by rows. */
 static void test_bounded(void **state) {
     (void)state;
     plan_case c = square;
     c.widths[1] = 512;
-    c.forced = "pave_gemm_mma_128x128x32_f16/1";
     static const struct {
+        const char *row;
         int op, type, exponent;
-    } wants[] = {{PAVE_LINK_SIGMOID, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
-                 {PAVE_LINK_TANH, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
-                 {PAVE_LINK_RELU, PAVE_T_F16S, 0}};
-    for (int i = 0; i < 3; i++) {
+    } wants[] = {{"pave_gemm_mma_128x128x32_f16/1", PAVE_LINK_SIGMOID, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
+                 {"pave_gemm_mma_128x128x32_f16/1", PAVE_LINK_TANH, PAVE_T_F16, PAVE__BOUNDED_EXPONENT},
+                 {"pave_gemm_mma_128x128x32_f16/1", PAVE_LINK_RELU, PAVE_T_F16S, 0},
+                 {"pave_gemm_mma_128x64x16_f16x2/1", PAVE_LINK_SIGMOID, PAVE_T_F16X2, PAVE__BOUNDED_EXPONENT},
+                 {"pave_gemm_mma_128x64x16_f16x2/1", PAVE_LINK_TANH, PAVE_T_F16X2, PAVE__BOUNDED_EXPONENT},
+                 {"pave_gemm_mma_128x64x16_f16x2/1", PAVE_LINK_RELU, PAVE_T_F16X2, 0}};
+    for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++) {
+        c.forced = wants[i].row;
         c.activation = wants[i].op;
         assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
         const pave__step *last = &plan.steps[plan.step_count - 1];

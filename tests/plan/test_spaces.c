@@ -293,7 +293,7 @@ static void test_grouped(void **state) {
     assert_int_equal(plan.steps[0].row->layout, PAVE__LAYOUT_ANY);
     c.y_across = 1;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(refusal_of("pave_gemm_simt_32x32x16_f32")->why, PAVE__WHY_GROUPED);
+    assert_int_equal(refusal_of("pave_gemm_simt_64x64x16_f32")->why, PAVE__WHY_GROUPED);
 }
 
 /* Local memory that an OpenCL source declares is known before it is built, and no launch passes it. */

@@ -20,8 +20,9 @@
 #define ETA 0x1p-126
 
 /* Two float16 for a float32 are off by 2^-23 each, and the product of their lows is left out; the lows' last place is half
- * of 2^-24, 2^11 below the highs'. A block of 16 products is three truncating chains of 16 and 1. */
-static const test_class pairs = {.rho_tf32 = 0x1p-22, .floor = 0x1p-50, .unit = U, .inner = 2 * 3 * 17};
+ * of 2^-24, 2^11 below the highs'. A block of 16 products is a truncating chain of 16 and 1. The chain of what is 2^11 less is
+ * 2 K long and never cut, K / 256 of the highs': no more than the partial sums that every row may have. */
+static const test_class pairs = {.rho_tf32 = 0x1p-22, .floor = 0x1p-50, .unit = U, .inner = 2 * 17};
 
 /* 32 products that keep 13 bits behind the largest one's first, which is 32 times 2^-13 of their magnitudes. */
 static const test_class float8 = {.unit = U, .inner = 32 * 0x1p11, .truncates = true};

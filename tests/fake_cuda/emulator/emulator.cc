@@ -23,7 +23,7 @@ constexpr unsigned char POISON = 0xff; /* NaN in every type */
 struct pending_copy {
     uint32_t target;
     const void *source;
-    int bytes, group;
+    int bytes, whole, group;
 };
 
 struct fiber {
@@ -120,8 +120,8 @@ void end_meeting(warp &w) {
 }
 
 void land(const pending_copy &c) {
-    unsigned char *line = shared_line(c.target);
-    memset(line, 0, 16);
+    unsigned char *line = shared_line(c.target, c.whole);
+    memset(line, 0, static_cast<size_t>(c.whole));
     if (c.bytes > 0) memcpy(line, c.source, static_cast<size_t>(c.bytes));
 }
 
@@ -231,21 +231,23 @@ uint32_t shared_offset(const void *pointer) {
     return static_cast<uint32_t>(static_cast<const unsigned char *>(pointer) - shared_memory);
 }
 
-unsigned char *shared_line(uint32_t address) {
+unsigned char *shared_line(uint32_t address, int bytes) {
     static unsigned char none[16];
-    if (address % 16 == 0 && address + 16 <= shared_bytes) return shared_memory + address;
-    fault(address % 16 ? "shared memory is addressed off its 16-byte lines" : "shared memory ends earlier");
+    const uint32_t size = static_cast<uint32_t>(bytes);
+    if (address % size == 0 && address + size <= shared_bytes) return shared_memory + address;
+    fault(address % size ? "shared memory is addressed off its lines" : "shared memory ends earlier");
     memset(none, POISON, sizeof none);
     return none;
 }
 
-void copy(uint32_t target, const void *source, int bytes) {
+void copy(uint32_t target, const void *source, int bytes, int whole) {
     fiber &f = fibers[current];
-    memset(shared_line(target), POISON, 16);
-    if (bytes < 0 || bytes > 16 || (bytes > 0 && reinterpret_cast<uintptr_t>(source) % 16))
+    memset(shared_line(target, whole), POISON, static_cast<size_t>(whole));
+    if (bytes < 0 || bytes > whole ||
+        (bytes > 0 && reinterpret_cast<uintptr_t>(source) % static_cast<unsigned>(whole)))
         fault("a copy of more than a line, or from no line");
     if (bytes > 0 && !readable(source, bytes)) return fault("a copy reads outside all allocations");
-    f.copies.push_back({target, source, bytes, f.groups});
+    f.copies.push_back({target, source, bytes, whole, f.groups});
 }
 
 void commit() {

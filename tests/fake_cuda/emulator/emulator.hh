@@ -31,10 +31,11 @@ bool barrier(bool held);
 /* Dynamic shared memory, by the 32-bit addresses that instructions take. */
 unsigned char *shared_base();
 uint32_t shared_offset(const void *pointer);
-/* 16 aligned bytes of it, or poison with a fault. */
-unsigned char *shared_line(uint32_t address);
+/* As many bytes of it, 4 or 16 and aligned to that, or poison with a fault. */
+unsigned char *shared_line(uint32_t address, int bytes);
 
-void copy(uint32_t target, const void *source, int bytes);
+/* Fills `whole` bytes, 4 or 16, which both addresses are multiples of: `bytes` of them from the source. */
+void copy(uint32_t target, const void *source, int bytes, int whole);
 void commit();
 void wait(int pending);
 

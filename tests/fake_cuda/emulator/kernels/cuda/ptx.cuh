@@ -16,11 +16,18 @@ inline uint32_t shared_address(const void *pointer) {
 }
 
 inline void copy_async(uint32_t target, const void *source, int bytes) {
-    emulator::copy(target, source, bytes);
+    emulator::copy(target, source, bytes, 16);
 }
 
 inline void copy_async(uint32_t target, const void *source) {
-    emulator::copy(target, source, 16);
+    emulator::copy(target, source, 16, 16);
+}
+
+template <int WHOLE> inline void copy_async_if(uint32_t target, const void *source, int bytes, bool exists) {
+    if (exists) emulator::copy(target, source, bytes, WHOLE);
+}
+
+inline void forget(int &) {
 }
 
 inline void copy_commit() {
@@ -47,7 +54,7 @@ inline void load_matrices(uint32_t (&r)[4], uint32_t address) {
         unsigned char bytes[16];
     } own;
     own.address = address;
-    memcpy(own.bytes, emulator::shared_line(address), sizeof own.bytes);
+    memcpy(own.bytes, emulator::shared_line(address, 16), sizeof own.bytes);
     const auto slots = emulator::meet(emulator::MATRICES, &own, sizeof own);
     const int lane = own_lane();
     for (int matrix = 0; matrix < 4; matrix++) {
