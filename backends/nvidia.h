@@ -12,7 +12,7 @@
  * stand in where a driver tells none. */
 typedef struct nvidia_rates {
     int capability;
-    double fma, tf32, half;
+    double fma, tf32, half, float8; /* float8 0: none */
     double clock_hz, memory_bytes_per_s;
     int threads, blocks, shared_kib; /* that an SM holds */
 } nvidia_rates;

@@ -31,7 +31,8 @@ static void reductions(void) {
 }
 
 static const char *type_of(int type) {
-    static const char *const words[] = {"any", "f32", "f16", "bf16", "tf32", "i32", "scaled f16", "f16 pair"};
+    static const char *const words[] = {"any", "f32",        "f16",      "bf16", "tf32",
+                                        "i32", "scaled f16", "f16 pair", "e4m3", "e5m2"};
     return words[type];
 }
 
@@ -92,6 +93,9 @@ static void plans(void) {
         {"linear", "the same, HIGHEST",
          PROBLEM(LINEAR, .m = 16384, .k = 2048, WIDTHS(wide), .activations = sigmoid,
                  .precision = PAVE_HIGHEST)},
+        {"linear", "the same in e4m3, MEDIUM",
+         PROBLEM(LINEAR, .m = 16384, .k = 2048, WIDTHS(wide), .activations = sigmoid, .x_type = PAVE_E4M3,
+                 .w_type = PAVE_E4M3, .precision = PAVE_MEDIUM)},
         {"linear", "one row of 4096 to 4096", PROBLEM(LINEAR, .m = 1, .k = 4096, WIDTHS(wide))},
         {"linear", "4096x4096 to 1024, softmax",
          PROBLEM(LINEAR, .m = 4096, .k = 4096, WIDTHS(narrow), .reduction = PAVE_REDUCE_SOFTMAX)},

@@ -26,7 +26,7 @@ typedef int16_t pave_i16;
 #endif
 #endif
 
-/* Element types in memory: 1, 2, 3 and 5 are the public pave_dtype values. TF32 is a float32 whose value is rounded to
+/* Element types in memory: 1, 2, 3, 5, 8 and 9 are the public pave_dtype values. TF32 is a float32 whose value is rounded to
  * 11 significant bits, nearest even or away on ties as the device's cvt.rna does. I32 is only ever an index. F16S is a
  * float16 whose row has a float32 power of two: value = element * scale[row], the scales behind the matrices. F16X2 is two
  * float16 with such a scale: value = (high + low * 2^-11) * scale[row]; a row is blocks of 16 elements, 64 bytes each, first
@@ -39,6 +39,9 @@ typedef int16_t pave_i16;
 #define PAVE_T_I32 5
 #define PAVE_T_F16S 6
 #define PAVE_T_F16X2 7
+#define PAVE_T_E4M3 8
+#define PAVE_T_E5M2 9
+#define PAVE_T_IS_F8(type) ((type) == PAVE_T_E4M3 || (type) == PAVE_T_E5M2)
 #define PAVE_PAIR_BLOCK 16 /* elements of F16X2 */
 #define PAVE_PAIR_SHIFT 11 /* bits between high and low */
 
@@ -69,7 +72,7 @@ typedef struct pave_abi_link {
     float a, b;
     pave_i16 op; /* pave_link_op */
     pave_i16 operand;
-    pave_i16 type; /* PAVE_T_F32, F16 or BF16 of the tensor */
+    pave_i16 type; /* PAVE_T_* of the tensor, a public one */
     pave_i16 reserved;
 } pave_abi_link;
 PAVE_ABI_CHECK(pave_abi_link, 64);

@@ -16,16 +16,29 @@
 #define BYTES_BF16 2
 #define BYTES_F32 4
 #define BYTES_F16X2 4
+#define BYTES_E4M3 1
+#define BYTES_E5M2 1
 #define KEEPS_TF32 PAVE_HIGH
 #define KEEPS_F16 PAVE_HIGH
 #define KEEPS_BF16 PAVE_HIGH
 #define KEEPS_F16X2 PAVE_HIGHEST
 #define KEEPS_F32 PAVE_HIGHEST
+#define KEEPS_E4M3 PAVE_MEDIUM
+#define KEEPS_E5M2 PAVE_MEDIUM
+#define SINCE_TF32 80
+#define SINCE_F16 80
+#define SINCE_BF16 80
+#define SINCE_F16X2 80
+#define SINCE_F32 80
+#define SINCE_E4M3 89
+#define SINCE_E5M2 89
 #define PATH_TF32 PAVE_PATH_TF32
 #define PATH_F16 PAVE_PATH_F16
 #define PATH_BF16 PAVE_PATH_BF16
 #define PATH_F16X2 PAVE_PATH_F16
 #define PATH_F32 PAVE_PATH_FMA
+#define PATH_E4M3 PAVE_PATH_F8
+#define PATH_E5M2 PAVE_PATH_F8
 #define KIND_CPU PAVE_DEVICE_CPU
 #define KIND_GPU PAVE_DEVICE_GPU
 #define ALIGN_ROWS 16
@@ -54,7 +67,7 @@
      .align = 16,                                                                         \
      .layout = PAVE__LAYOUT_ROWS,                                                         \
      .slice = (WN),                                                                       \
-     .min_capability = 80,                                                                \
+     .min_capability = SINCE_##IN,                                                        \
      .registers = (REGISTERS),                                                            \
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
      .efficiency = (EFFICIENCY),                                                          \
@@ -111,9 +124,10 @@
      .slice = (BN),                                                                       \
      .registers = (REGISTERS),                                                            \
      .shared_bytes = LOCAL_##SOURCE(BM, BN, BK, WM, WN),                                  \
+     .float8 = PAVE__F8_ALL,                                                              \
      .efficiency = (EFFICIENCY),                                                          \
      .source = TEXT(SOURCE)},
-#define ON_ROWS(NAME, FAMILY, BACKEND, KIND, LAYOUT, BM, BN, THREADS, SUMS, SOURCE)       \
+#define ON_ROWS(NAME, FAMILY, BACKEND, KIND, LAYOUT, BM, BN, THREADS, SUMS, FLOAT8, SOURCE) \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__##FAMILY,                                                            \
      .backend = PAVE__##BACKEND,                                                          \
@@ -122,7 +136,7 @@
      .precision = PAVE_HIGHEST,                                                           \
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
-     .sums = (SUMS), .efficiency = 0.8,                                                   \
+     .sums = (SUMS), .float8 = (FLOAT8), .efficiency = 0.8,                               \
      .source = (SOURCE)},
 #define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS)                \
     {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
@@ -138,7 +152,7 @@
 #define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
     TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
-    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, NULL)
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_X, NULL)
 #define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, BLOCKS, SOURCE)                    \
     {.name = TEXT(NAME), .family = PAVE__MAP, .backend = PAVE__##BACKEND, .kind = (KIND), \
      .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ROWS,       \
@@ -150,27 +164,28 @@
 #define MAP_SCALE_CL(NAME, KIND, TO, COLS, THREADS, BLOCKS, SOURCE) \
     SCALES(NAME, OPENCL, KIND_##KIND, TO, COLS, THREADS, BLOCKS, TEXT(SOURCE))
 #define REDUCE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
+    ON_ROWS(NAME, REDUCE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define NORMALIZE_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, NORMALIZE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
+    ON_ROWS(NAME, NORMALIZE, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define JOIN_CL(NAME, KIND, LAYOUT, ROWS, THREADS, SOURCE) \
-    ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, TEXT(SOURCE))
+    ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define MAP_CL(NAME, KIND, LAYOUT, ROWS, COLS, THREADS, SOURCE) \
-    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, 0, TEXT(SOURCE))
+    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define MAP_SUM_CUDA(NAME, COLS, THREADS) \
-    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, ROWS, 1, COLS, THREADS, 1, NULL)
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, ROWS, 1, COLS, THREADS, 1, 0, NULL)
 #define MAP_SUM_CL(NAME, KIND, COLS, THREADS, SOURCE) \
-    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, ROWS, 1, COLS, THREADS, 1, TEXT(SOURCE))
+    ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, ROWS, 1, COLS, THREADS, 1, PAVE__F8_ALL, TEXT(SOURCE))
 #define HOST(NAME, FAMILY, BM, BN, TYPE, SLICE, SUMS)                                      \
     {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__HOST,                  \
      .precision = PAVE_HIGHEST, .layout = PAVE__LAYOUT_ANY,                                \
      .a_type = (TYPE), .b_type = (TYPE),                                                   \
      .bm = (BM), .bn = (BN), .bk = 1, .wm = (BM), .wn = (BN), .stages = 1, .threads = 1,   \
-     .align = 1, .slice = (SLICE), .sums = (SUMS), .efficiency = 1.0},
+     .align = 1, .slice = (SLICE), .sums = (SUMS), .float8 = PAVE__F8_ALL, .efficiency = 1.0},
 #define NVIDIA_PEAK(NAME, BACKEND, PATH, THREADS, FLOPS, SOURCE)                           \
     {.name = TEXT(NAME), .family = PAVE__PEAK, .backend = PAVE__##BACKEND,                 \
      .kind = PAVE_DEVICE_GPU, .path = PAVE_PATH_##PATH, .threads = (THREADS), .align = 1,  \
-     .min_capability = 80, .peak_flops = (FLOPS), .source = (SOURCE)},
+     .min_capability = PAVE_PATH_##PATH == PAVE_PATH_F8 ? SINCE_E4M3 : 80,                 \
+     .peak_flops = (FLOPS), .source = (SOURCE)},
 #define PEAK_CUDA(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, CUDA, PATH, THREADS, FLOPS, NULL)
 #define PEAK_PTX(NAME, PATH, THREADS, FLOPS) NVIDIA_PEAK(NAME, OPENCL, PATH, THREADS, FLOPS, "peak_mma")
 #define PEAK_CL(NAME, KIND, THREADS, FLOPS, SOURCE)                                        \
@@ -203,6 +218,8 @@ static const pave__row rows[] = {
     HOST(pave_gemm_host_f64, GEMM, 64, 64, PAVE_T_F32, 64, 0)
     HOST(pave_gemm_host_f64_f16, GEMM, 64, 64, PAVE_T_F16, 64, 0)
     HOST(pave_gemm_host_f64_bf16, GEMM, 64, 64, PAVE_T_BF16, 64, 0)
+    HOST(pave_gemm_host_f64_e4m3, GEMM, 64, 64, PAVE_T_E4M3, 64, 0)
+    HOST(pave_gemm_host_f64_e5m2, GEMM, 64, 64, PAVE_T_E5M2, 64, 0)
     HOST(pave_reduce_host_f64, REDUCE, 1, 1, PAVE_T_NONE, 0, 0)
     HOST(pave_normalize_host_f64, NORMALIZE, 1, 1, PAVE_T_NONE, 0, 0)
     HOST(pave_join_host_f64, JOIN, 64, 1, PAVE_T_NONE, 0, 0)

@@ -26,6 +26,11 @@ typedef enum pave__layout {
 
 typedef enum pave__backend_id { PAVE__CUDA, PAVE__OPENCL, PAVE__HOST } pave__backend_id;
 
+/* Inputs that float8 may be in beside a gemm's a and b; y may wherever it may be float16. */
+#define PAVE__F8_X 1
+#define PAVE__F8_LINKS 2
+#define PAVE__F8_ALL (PAVE__F8_X | PAVE__F8_LINKS)
+
 typedef struct pave__row {
     const char *name; /* the kernel's entry name in every language, and PAVE_KERNEL's word */
     pave__family family;
@@ -45,6 +50,7 @@ typedef struct pave__row {
     int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */
     int sums;          /* map: 1: adds slots of partial sums, and takes nothing else */
+    int float8;        /* which of its inputs may be float8, beside a gemm's operands: PAVE__F8_… */
     int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
     int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */
     uint32_t shared_bytes; /* of a block; CUDA: asked for by the launch, OpenCL: declared by the source */

@@ -187,6 +187,11 @@ const char *pave_plan_step_kernel(const pave_plan *plan, size_t step) {
     return step < pave_plan_step_count(plan) ? plan->data.steps[step].row->name : NULL;
 }
 
+/* Packed forms are of float32 operands. */
+static pave_dtype public_type(int type) {
+    return type == PAVE_T_TF32 || pave__has_scales(type) ? PAVE_F32 : (pave_dtype)type;
+}
+
 pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_kernel_info *info,
                                  int32_t *usable) {
     size_t count;
@@ -204,10 +209,8 @@ pave_status pave_kernel_describe(size_t index, const pave_device *device, pave_k
                                .bm = row->bm,
                                .bn = row->bn,
                                .bk = row->bk,
-                               /* Packed forms are of float32 operands. */
-                               .in_type = row->a_type == PAVE_T_TF32 || pave__has_scales(row->a_type)
-                                              ? PAVE_F32
-                                              : (pave_dtype)row->a_type,
+                               .in_type = public_type(row->a_type),
+                               .b_type = public_type(row->b_type),
                                .precision = (pave_precision)row->precision,
                                .align = row->align};
     if (!usable) return PAVE_OK;

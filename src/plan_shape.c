@@ -6,11 +6,11 @@
 #include <string.h>
 
 static pave_status bad_type(const char *name, int type) {
-    return pave__fail(PAVE_E_INVALID, "problem->%s: %d is none of f32, f16, bf16", name, type);
+    return pave__fail(PAVE_E_INVALID, "problem->%s: %d is none of f32, f16, bf16, e4m3, e5m2", name, type);
 }
 
 static bool is_type(int type) {
-    return !type || (type >= PAVE_F32 && type <= PAVE_BF16);
+    return !type || (pave_dtype_bytes((pave_dtype)type) && type != PAVE_I32);
 }
 
 static bool is_product(pave_op op) {
@@ -88,7 +88,8 @@ static pave_status shape_layer(const pave_problem_params *q, size_t i, int64_t k
     out->w = contiguous(type, out->n, k, matmul && !q->transpose_b, q->shared_b ? 1 : batch);
     out->w.packed = q->weights_packed != 0 && !matmul;
     if (!q->no_bias && q->op != PAVE_OP_MATMUL)
-        out->links[out->link_count++] = (pave__plink){PAVE_LINK_ADD, PAVE_OPERAND_ROW, (uint8_t)type, 0};
+        out->links[out->link_count++] = (pave__plink){PAVE_LINK_ADD, PAVE_OPERAND_ROW,
+                                                      (uint8_t)(PAVE_T_IS_F8(type) ? PAVE_T_F32 : type), 0};
     pave_link_op op = q->activations ? q->activations[i] : PAVE_LINK_NONE;
     if (op < PAVE_LINK_NONE || (int)op > PAVE__LINK_LAST)
         return pave__fail(PAVE_E_INVALID, "problem->activations[%zu]: %d is no link", i, (int)op);

@@ -10,6 +10,8 @@ size_t pave_dtype_bytes(pave_dtype type) {
     case PAVE_I32: return 4;
     case PAVE_F16:
     case PAVE_BF16: return 2;
+    case PAVE_E4M3:
+    case PAVE_E5M2: return 1;
     }
     return 0;
 }
@@ -20,6 +22,8 @@ const char *pave_dtype_name(pave_dtype type) {
     case PAVE_F16: return "f16";
     case PAVE_BF16: return "bf16";
     case PAVE_I32: return "i32";
+    case PAVE_E4M3: return "e4m3";
+    case PAVE_E5M2: return "e5m2";
     }
     return "?";
 }

@@ -18,10 +18,16 @@ struct bench_operands {
 };
 
 static uint16_t random_half(pave_dtype type, uint32_t r) {
-    /* Uniform sign, exponents of [1/8, 1): normal in both types. */
+    /* Uniform sign, exponents of [1/8, 1): normal in all types. */
     uint32_t exponent = r >> 8 & 1;
     if (type == PAVE_BF16) return (uint16_t)((r & 0x8000) | (124 + exponent) << 7 | (r & 0x7f));
     return (uint16_t)((r & 0x8000) | (12 + exponent) << 10 | (r >> 16 & 0x3ff));
+}
+
+static uint8_t random_float8(pave_dtype type, uint32_t r) {
+    uint32_t exponent = r >> 8 & 1;
+    if (type == PAVE_E5M2) return (uint8_t)((r >> 8 & 0x80) | (12 + exponent) << 2 | (r >> 16 & 3));
+    return (uint8_t)((r >> 8 & 0x80) | (4 + exponent) << 3 | (r >> 16 & 7));
 }
 
 static pave_status fill_random(tool_session *s, pave_buffer *buffer, pave_dtype type, uint32_t seed) {
@@ -34,6 +40,8 @@ static pave_status fill_random(tool_session *s, pave_buffer *buffer, pave_dtype 
         uint16_t half = random_half(type, seed ^ seed >> 13);
         if (type == PAVE_F32)
             memcpy(data + i, &f, sizeof f);
+        else if (pave_dtype_bytes(type) == 1)
+            data[i] = random_float8(type, seed ^ seed >> 13);
         else
             memcpy(data + i, &half, sizeof half);
     }

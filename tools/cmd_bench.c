@@ -19,7 +19,7 @@ static const char help[] =
     "                       CPU, 1/1024 on the host backend)\n"
     "  --device SELECTOR    as PAVE_BACKEND: auto, cuda[:N], opencl[:WHAT], host\n"
     "  --precision WORD     highest, high (default), medium\n"
-    "  --type TYPE          of inputs and weights: f32 (default), f16, bf16\n"
+    "  --type TYPE          of inputs and weights: f32 (default), f16, bf16, e4m3, e5m2\n"
     "  --runs N             measured runs of a case (default 50; slow cases stop after 3 s)\n"
     "  --json               for programs\n\n"
     "exit codes: 0 ok, 1 failed, 2 wrong usage, 3 no device, 130 interrupted";
@@ -113,7 +113,7 @@ static json_t *row_json(const bench_case *c, const bench_result *r) {
 }
 
 static void print_head(const request *r, const tool_session *s, const pave_device_info *measured) {
-    static const char *const paths[PAVE_PATH_COUNT] = {"f32 fma", "tf32", "f16", "bf16"};
+    static const char *const paths[PAVE_PATH_COUNT] = {"f32 fma", "tf32", "f16", "bf16", "f8"};
     char text[32];
     printf("device    %s (%s), %s\nmeasured ", s->info.name, s->info.selector, s->info.driver);
     for (int p = 0; p < PAVE_PATH_COUNT; p++)

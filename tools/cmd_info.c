@@ -9,7 +9,7 @@
 
 extern char **environ;
 
-static const char *const path_names[PAVE_PATH_COUNT] = {"f32 fma", "tf32", "f16", "bf16"};
+static const char *const path_names[PAVE_PATH_COUNT] = {"f32 fma", "tf32", "f16", "bf16", "f8"};
 
 static void print_device(const pave_device_info *d) {
     char a[32], b[32], c[32];

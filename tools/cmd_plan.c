@@ -24,7 +24,7 @@ static const char help[] =
     "  --activation NAME    after every layer of a linear, every layer but the last of an mlp\n"
     "  --reduce NAME        of each row at the end: logsumexp, sum, mean, max, min, argmax,\n"
     "                       softmax, log_softmax, normalize\n"
-    "  --type TYPE          of x and W: f32, f16, bf16\n"
+    "  --type TYPE          of x and W: f32, f16, bf16, e4m3, e5m2\n"
     "  --precision WORD     highest, high (default), medium\n"
     "  --packed             W is packed before\n"
     "  --no-bias            without a bias\n"

@@ -100,9 +100,11 @@ static const st_tensor *part(const tool_model *model, const model_layer *layer, 
 }
 
 static bool check_type(const st_tensor *t, tool_why *why) {
-    return t->type ? true
-                   : tool_refuse(why, "tensor '%s': its dtype is %s; F32, F16 and BF16 can be run", t->name,
-                                 t->dtype);
+    return t->type
+               ? true
+               : tool_refuse(why,
+                             "tensor '%s': its dtype is %s; F32, F16, BF16, F8_E4M3 and F8_E5M2 can be run",
+                             t->name, t->dtype);
 }
 
 static bool check_layer(tool_model *model, size_t i, tool_why *why) {

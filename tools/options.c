@@ -38,8 +38,9 @@ const tool_word tool_precisions[] = {{"highest", PAVE_HIGHEST, 0, 0},
                                      {"high", PAVE_HIGH, 0, 0},
                                      {"medium", PAVE_MEDIUM, 0, 0},
                                      {NULL, 0, 0, 0}};
-const tool_word tool_types[] = {
-    {"f32", PAVE_F32, 0, 0}, {"f16", PAVE_F16, 0, 0}, {"bf16", PAVE_BF16, 0, 0}, {NULL, 0, 0, 0}};
+const tool_word tool_types[] = {{"f32", PAVE_F32, 0, 0},   {"f16", PAVE_F16, 0, 0},
+                                {"bf16", PAVE_BF16, 0, 0}, {"e4m3", PAVE_E4M3, 0, 0},
+                                {"e5m2", PAVE_E5M2, 0, 0}, {NULL, 0, 0, 0}};
 const tool_word tool_ops[] = {{"linear", PAVE_OP_LINEAR, 0, 0},
                               {"reduce", PAVE_OP_REDUCE, 0, 0},
                               {"mlp", PAVE_OP_MLP, 0, 0},

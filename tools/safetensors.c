@@ -18,10 +18,21 @@ static const struct {
     const char *name;
     unsigned bytes;
     pave_dtype type;
-} dtypes[] = {{"F32", 4, PAVE_F32}, {"F16", 2, PAVE_F16}, {"BF16", 2, PAVE_BF16}, {"F64", 8, 0},
-              {"I64", 8, 0},        {"U64", 8, 0},        {"I32", 4, 0},          {"U32", 4, 0},
-              {"I16", 2, 0},        {"U16", 2, 0},        {"I8", 1, 0},           {"U8", 1, 0},
-              {"BOOL", 1, 0},       {"F8_E4M3", 1, 0},    {"F8_E5M2", 1, 0}};
+} dtypes[] = {{"F32", 4, PAVE_F32},
+              {"F16", 2, PAVE_F16},
+              {"BF16", 2, PAVE_BF16},
+              {"F64", 8, 0},
+              {"I64", 8, 0},
+              {"U64", 8, 0},
+              {"I32", 4, 0},
+              {"U32", 4, 0},
+              {"I16", 2, 0},
+              {"U16", 2, 0},
+              {"I8", 1, 0},
+              {"U8", 1, 0},
+              {"BOOL", 1, 0},
+              {"F8_E4M3", 1, PAVE_E4M3},
+              {"F8_E5M2", 1, PAVE_E5M2}};
 
 int tool_open_file(const char *path, uint64_t *bytes, tool_why *why) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

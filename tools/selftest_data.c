@@ -67,8 +67,14 @@ void self_matrix_set(self_matrix *m, int64_t row, int64_t col, double value) {
     if (m->view.type == PAVE_F16)
         half =
             value == 0 ? 0 : (uint16_t)((bits >> 16 & 0x8000) | (((bits & 0x7fffffff) - 0x38000000) >> 13));
+    /* float8's few bits: what of the value they hold. */
+    const int e4m3 = m->view.type == PAVE_E4M3;
+    const uint32_t least = e4m3 ? 121u << 23 : 113u << 23, magnitude = bits & 0x7fffffff;
+    uint8_t code = magnitude < least ? 0 : (uint8_t)((magnitude - least + (1u << 23)) >> (e4m3 ? 20 : 21));
     if (m->view.type == PAVE_F32)
         memcpy(at(m, row, col), &bits, sizeof bits);
+    else if (pave_dtype_bytes(m->view.type) == 1)
+        *at(m, row, col) = code | (uint8_t)(bits >> 24 & 0x80);
     else
         memcpy(at(m, row, col), &half, sizeof half);
 }

@@ -33,11 +33,17 @@ static bool fill(self_check *check, self_matrix *m, bool whole, uint64_t *seed) 
 static double *values_of(const self_matrix *m) {
     double *values = malloc((size_t)(m->rows * m->cols + 1) * sizeof *values);
     size_t size = pave_dtype_bytes(m->view.type);
+    const uint32_t fraction = m->view.type == PAVE_E4M3 ? 3 : 2,
+                   bias = m->view.type == PAVE_E4M3 ? 7 : 15; /* float8's */
     for (int64_t i = 0; values && i < m->rows * m->cols; i++) {
         const uint8_t *p = m->image + m->view.offset + (uint64_t)(i / m->cols * m->ld + i % m->cols) * size;
         uint32_t bits = 0;
         memcpy(&bits, p, size);
         if (m->view.type == PAVE_BF16) bits <<= 16;
+        if (size == 1 && (bits & 0x7f))
+            bits = (bits & 0x80) << 24 | (((bits & 0x7f) << (23 - fraction)) + ((127 - bias) << 23));
+        else if (size == 1)
+            bits <<= 24;
         if (m->view.type == PAVE_F16 && (bits & 0x7fff))
             bits = (bits & 0x8000) << 16 | (((bits & 0x7fff) << 13) + 0x38000000);
         float f;
@@ -158,6 +164,7 @@ static void run_shape(self_check *check, gemm_case c) {
     /* Matrix units truncate as they add; the others run beside whichever gemm the planner took. */
     c.unit = fma ? 0x1p-24 : 0x1p-23;
     c.operand = halves || fma ? 0 : c.precision == PAVE_HIGHEST ? 0x1p-21 : 2 * 0x1p-11 + 0x1p-22;
+    if (gemm && check->row.path == PAVE_PATH_F8) c.operand = 0x1p-8; /* what its sums of 32 products lose */
     c.whole = true;
     if (strcmp(check->row.family, "join") != 0) run_case(check, &c);
     c.whole = false;
@@ -188,8 +195,8 @@ void self_check_gemm(self_check *check) {
                        .k = shapes[i][2],
                        .pad = shapes[i][3],
                        .precision = r->precision};
-        c.x_type = c.w_type = gemm && r->in_type ? r->in_type : PAVE_F32;
-        if (!pave_dtype_bytes(c.x_type)) c.x_type = c.w_type = PAVE_F32;
+        c.x_type = gemm && pave_dtype_bytes(r->in_type) ? r->in_type : PAVE_F32;
+        c.w_type = gemm && pave_dtype_bytes(r->b_type) ? r->b_type : PAVE_F32;
         run_shape(check, c);
     }
 }

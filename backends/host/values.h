@@ -55,6 +55,28 @@ static inline double load_f16(uint16_t h) {
     return h & 0x8000 ? -v : v;
 }
 
+/* float8 of the type: bits behind the point, the exponents' bias, and the largest finite code. */
+static inline int f8_fraction(int type) {
+    return type == PAVE_T_E4M3 ? 3 : 2;
+}
+
+static inline int f8_bias(int type) {
+    return type == PAVE_T_E4M3 ? 7 : 15;
+}
+
+static inline int f8_most(int type) {
+    return type == PAVE_T_E4M3 ? 0x7e : 0x7b;
+}
+
+static inline double load_f8(int type, uint8_t code) {
+    int bits = f8_fraction(type), magnitude = code & 0x7f;
+    int exponent = magnitude >> bits, fraction = magnitude & ((1 << bits) - 1);
+    double v = magnitude > f8_most(type) ? (type == PAVE_T_E5M2 && fraction == 0 ? PV_INF : PV_NAN)
+               : exponent == 0           ? ldexp(fraction, 1 - f8_bias(type) - bits)
+                                         : ldexp((1 << bits) + fraction, exponent - f8_bias(type) - bits);
+    return code & 0x80 ? -v : v;
+}
+
 /* The first half of the pair that an element of F16X2 is. */
 static inline uint16_t *high_of(const void *base, int64_t index) {
     return (uint16_t *)base + index / PAVE_PAIR_BLOCK * (2 * PAVE_PAIR_BLOCK) + index % PAVE_PAIR_BLOCK;
@@ -71,6 +93,8 @@ static inline double load(const void *base, int type, int64_t index) {
     case PAVE_T_F16X2: return load_pair(base, index);
     case PAVE_T_F16: return load_f16(((const uint16_t *)base)[index]);
     case PAVE_T_BF16: return float_of_bits((uint32_t)((const uint16_t *)base)[index] << 16);
+    case PAVE_T_E4M3:
+    case PAVE_T_E5M2: return load_f8(type, ((const uint8_t *)base)[index]);
     default: return ((const float *)base)[index];
     }
 }
@@ -92,6 +116,19 @@ static inline uint16_t f16_of(double v) {
     int exponent;
     double fraction = frexp(r, &exponent);
     return sign | (uint16_t)((exponent + 14) << 10 | ((int)ldexp(fraction, 11) & 1023));
+}
+
+/* What is too large, infinities with it, becomes the largest finite value. */
+static inline uint8_t f8_of(int type, double v) {
+    if (isnan(v)) return 0x7f;
+    int bits = f8_fraction(type), exponent = 0;
+    double most = load_f8(type, (uint8_t)f8_most(type));
+    double r = isinf(v) ? most : fmin(fabs(round_to(v, bits + 1, 1 - f8_bias(type) - bits)), most);
+    uint8_t sign = signbit(v) ? 0x80 : 0;
+    if (r < ldexp(1, 1 - f8_bias(type))) return sign | (uint8_t)ldexp(r, f8_bias(type) + bits - 1);
+    double fraction = frexp(r, &exponent);
+    return sign | (uint8_t)((exponent - 1 + f8_bias(type)) << bits |
+                            ((int)ldexp(fraction, bits + 1) & ((1 << bits) - 1)));
 }
 
 static inline uint16_t bf16_of(double v) {
@@ -116,6 +153,8 @@ static inline void store(void *base, int type, int64_t index, double v) {
     switch (type) {
     case PAVE_T_F16: ((uint16_t *)base)[index] = f16_of(v); break;
     case PAVE_T_BF16: ((uint16_t *)base)[index] = bf16_of(v); break;
+    case PAVE_T_E4M3:
+    case PAVE_T_E5M2: ((uint8_t *)base)[index] = f8_of(type, v); break;
     case PAVE_T_TF32: ((float *)base)[index] = tf32_of((float)v); break;
     case PAVE_T_I32: ((int32_t *)base)[index] = (int32_t)v; break;
     case PAVE_T_F16X2: store_pair(base, index, v); break;

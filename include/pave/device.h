@@ -18,7 +18,8 @@ typedef enum pave_path {
     PAVE_PATH_TF32 = 1, /* matrix units, operands of 11 significant bits in 32 */
     PAVE_PATH_F16 = 2,
     PAVE_PATH_BF16 = 3,
-    PAVE_PATH_COUNT = 4
+    PAVE_PATH_F8 = 4, /* either float8 type */
+    PAVE_PATH_COUNT = 5
 } pave_path;
 
 /* A device as the planner sees it: plain data, from a driver or by name. Rates are peaks in FLOP/s (a

@@ -79,8 +79,9 @@ typedef struct pave_kernel_info {
     const char *name, *family, *backend; /* family: "gemm", "reduce", "join", "normalize", "map", "peak" */
     pave_path path;
     int32_t bm, bn, bk;       /* its tile; rows a block of what works on rows */
-    pave_dtype in_type;       /* 0: any */
-    pave_precision precision; /* the strongest promise it keeps for in_type operands */
+    pave_dtype in_type;       /* of x or a; 0: any */
+    pave_dtype b_type;        /* of w or b, in_type for most */
+    pave_precision precision; /* the strongest promise it keeps for operands of those types */
     int32_t
         align; /* gemm: bytes that operands must start on, and their rows be apart, to be taken as they lie; 1: any */
 } pave_kernel_info;

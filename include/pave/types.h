@@ -63,12 +63,14 @@ typedef enum pave_dtype {
     PAVE_F32 = 1, /* IEEE binary32 */
     PAVE_F16 = 2, /* IEEE binary16 */
     PAVE_BF16 = 3, /* bfloat16: the upper half of a binary32 */
-    PAVE_I32 = 5   /* two's complement; the index that an argmax gives, and nothing else */
+    PAVE_I32 = 5,  /* two's complement; the index that an argmax gives, and nothing else */
+    PAVE_E4M3 = 8, /* OCP FP8 E4M3: up to 448, NaN but no infinities */
+    PAVE_E5M2 = 9  /* OCP FP8 E5M2: as IEEE would have it, up to 57344 */
 } pave_dtype;
 
 /* Bytes of one element; 0 for a value that is no type. */
 PAVE_API size_t pave_dtype_bytes(pave_dtype type);
-/* "f32", "f16", "bf16", "i32"; "?" for a value that is no type. */
+/* "f32", "f16", "bf16", "i32", "e4m3", "e5m2"; "?" for a value that is no type. */
 PAVE_API const char *pave_dtype_name(pave_dtype type);
 
 /* A promise about the error of a dot product, not an instruction: docs/architecture.md, "Precision".

@@ -5,7 +5,7 @@
 #define PAVE_KERNELS_CUDA_ELEMENT_CUH
 
 #include "kernels/abi.h"
-#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/float8.cuh"
 
 namespace pave {
 
@@ -14,7 +14,7 @@ __device__ __forceinline__ constexpr bool element_is_half(int type) {
 }
 
 __device__ __forceinline__ constexpr int element_bytes(int type) {
-    return element_is_half(type) ? 2 : 4;
+    return PAVE_T_IS_F8(type) ? 1 : element_is_half(type) ? 2 : 4;
 }
 
 __device__ __forceinline__ const char *element_at(const void *base, int type, int64_t index) {
@@ -24,10 +24,15 @@ __device__ __forceinline__ const char *element_at(const void *base, int type, in
 __device__ __forceinline__ float element_load(const void *p, int type) {
     if (type == PAVE_T_F16) return __half2float(*static_cast<const __half *>(p));
     if (type == PAVE_T_BF16) return __bfloat162float(*static_cast<const __nv_bfloat16 *>(p));
+    if (PAVE_T_IS_F8(type)) {
+        float v, none;
+        float8_unpack(type, *static_cast<const uint8_t *>(p), v, none);
+        return v;
+    }
     return *static_cast<const float *>(p);
 }
 
-/* Rounds to nearest: even on ties for f16 and bf16, away for TF32. */
+/* Rounds to nearest: away on ties for TF32, to even for all others. */
 __device__ __forceinline__ void element_store(void *p, int type, float v) {
     if (type == PAVE_T_F16)
         *static_cast<__half *>(p) = __float2half_rn(v);
@@ -35,6 +40,8 @@ __device__ __forceinline__ void element_store(void *p, int type, float v) {
         *static_cast<__nv_bfloat16 *>(p) = __float2bfloat16_rn(v);
     else if (type == PAVE_T_TF32)
         *static_cast<float *>(p) = __uint_as_float(round_tf32(__float_as_uint(v)));
+    else if (PAVE_T_IS_F8(type))
+        *static_cast<uint8_t *>(p) = static_cast<uint8_t>(float8_pair(type, v, 0.0f));
     else
         *static_cast<float *>(p) = v;
 }
@@ -66,6 +73,10 @@ __device__ __forceinline__ void quad_load(const void *p, int type, int count, fl
     if (count >= 4 && quad_aligned(p, type)) {
         if (element_is_half(type)) {
             quad_unpack(*static_cast<const uint2 *>(p), type, v);
+        } else if (PAVE_T_IS_F8(type)) {
+            const uint32_t bits = *static_cast<const uint32_t *>(p);
+            float8_unpack(type, bits, v[0], v[1]);
+            float8_unpack(type, bits >> 16, v[2], v[3]);
         } else {
             float4 q = *static_cast<const float4 *>(p);
             v[0] = q.x, v[1] = q.y, v[2] = q.z, v[3] = q.w;
@@ -80,6 +91,10 @@ __device__ __forceinline__ void quad_store(void *p, int type, int count, const f
     if (count >= 4 && quad_aligned(p, type)) {
         if (element_is_half(type)) {
             *static_cast<uint2 *>(p) = quad_pack(type, v);
+            return;
+        }
+        if (PAVE_T_IS_F8(type)) {
+            *static_cast<uint32_t *>(p) = float8_quad(type, v);
             return;
         }
         float4 q = make_float4(v[0], v[1], v[2], v[3]);
@@ -115,6 +130,12 @@ __device__ __forceinline__ void quads_store(char *const (&at)[R], int type, cons
     } else if (type == PAVE_T_BF16) {
 #pragma unroll
         for (int r = 0; r < R; r++) *reinterpret_cast<uint2 *>(at[r]) = quad_pack(PAVE_T_BF16, v[r]);
+    } else if (type == PAVE_T_E4M3) {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint32_t *>(at[r]) = float8_quad(PAVE_T_E4M3, v[r]);
+    } else if (type == PAVE_T_E5M2) {
+#pragma unroll
+        for (int r = 0; r < R; r++) *reinterpret_cast<uint32_t *>(at[r]) = float8_quad(PAVE_T_E5M2, v[r]);
     } else {
 #pragma unroll
         for (int r = 0; r < R; r++) *reinterpret_cast<uint2 *>(at[r]) = quad_pack(PAVE_T_F16, v[r]);

@@ -61,11 +61,13 @@ __device__ __forceinline__ void operand_load(const char *p, int type, int64_t st
 template <int R, int C>
 __device__ __forceinline__ void operand_values(const pave_abi_link &link, const void *tensor,
                                                const patch<R, C> &x, float (&t)[R][C]) {
-    const char *base = element_at(static_cast<const char *>(tensor) + link.t.offset, link.type,
+    const int type = link.type;
+    PAVE_ASSUME(!PAVE_T_IS_F8(type)); /* such plans are refused */
+    const char *base = element_at(static_cast<const char *>(tensor) + link.t.offset, type,
                                   batch_offset(link.t, x.batch) + x.col * link.t.col);
     if (link.operand == PAVE_OPERAND_ROW) {
         /* The same columns in every row: loaded once. */
-        operand_load<C>(base, link.type, link.t.col, x.cols_valid, t[0]);
+        operand_load<C>(base, type, link.t.col, x.cols_valid, t[0]);
 #pragma unroll
         for (int r = 1; r < R; r++)
 #pragma unroll
@@ -74,13 +76,13 @@ __device__ __forceinline__ void operand_values(const pave_abi_link &link, const 
     }
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        const char *row = element_at(base, link.type, x.row[r] * link.t.row);
+        const char *row = element_at(base, type, x.row[r] * link.t.row);
         if (link.operand == PAVE_OPERAND_COLUMN) {
-            const float value = x.valid[r] > 0 ? element_load(row, link.type) : 0.0f;
+            const float value = x.valid[r] > 0 ? element_load(row, type) : 0.0f;
 #pragma unroll
             for (int c = 0; c < C; c++) t[r][c] = value;
         } else {
-            operand_load<C>(row, link.type, link.t.col, x.valid[r], t[r]);
+            operand_load<C>(row, type, link.t.col, x.valid[r], t[r]);
         }
     }
 }

@@ -139,6 +139,57 @@ __device__ __forceinline__ void multiply_bf16(float (&d)[4], const uint32_t (&a)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/* float8 has instructions from compute capability 8.9 on. Kernels that are for nothing less are empty below. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 890
+constexpr bool HAS_F8 = false;
+#define PAVE_ASM_F8(...)
+#else
+constexpr bool HAS_F8 = true;
+#define PAVE_ASM_F8(...) asm(__VA_ARGS__)
+#endif
+
+/* Whether the sum of an instruction's products is added to d apart, to nearest. 9.0 has no instruction for float8: assemblers
+ * make one of conversions, two of float16's from 0, and an addition. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr bool F8_ADDS_APART = true;
+#else
+constexpr bool F8_ADDS_APART = false;
+#endif
+
+/* The same over 32 float8. Ada's units keep but 13 bits behind the largest term's first as they add, d among the terms. */
+#define PAVE_MULTIPLY_F8(NAME, A, B)                                                                      \
+    __device__ __forceinline__ void NAME(float(&d)[4], const uint32_t(&a)[4], uint32_t b0, uint32_t b1) { \
+        PAVE_ASM_F8("mma.sync.aligned.m16n8k32.row.col.f32." A "." B                                      \
+                    ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                \
+                    : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                      \
+                    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));                      \
+    }
+PAVE_MULTIPLY_F8(multiply_e4m3, "e4m3", "e4m3")
+PAVE_MULTIPLY_F8(multiply_e5m2, "e5m2", "e5m2")
+PAVE_MULTIPLY_F8(multiply_e4m3_e5m2, "e4m3", "e5m2")
+PAVE_MULTIPLY_F8(multiply_e5m2_e4m3, "e5m2", "e4m3")
+#undef PAVE_MULTIPLY_F8
+
+/* Two float32 to float8, the low byte v0's; what is too large becomes the largest finite value. Two float8 to half. */
+#define PAVE_CONVERT_F8(TYPE)                                                                              \
+    __device__ __forceinline__ uint32_t pack_##TYPE(float v0, float v1) {                                  \
+        unsigned short pair = 0;                                                                           \
+        PAVE_ASM_F8("cvt.rn.satfinite." #TYPE "x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(v1), "f"(v0));       \
+        return pair;                                                                                       \
+    }                                                                                                      \
+    __device__ __forceinline__ uint32_t unpack_##TYPE(uint32_t pair) {                                     \
+        uint32_t halves = 0;                                                                               \
+        PAVE_ASM_F8("cvt.rn.f16x2." #TYPE "x2 %0, %1;" : "=r"(halves) : "h"(static_cast<uint16_t>(pair))); \
+        return halves;                                                                                     \
+    }
+PAVE_CONVERT_F8(e4m3)
+PAVE_CONVERT_F8(e5m2)
+#undef PAVE_CONVERT_F8
+#undef PAVE_ASM_F8
+
+/* Tells the compiler what always holds. */
+#define PAVE_ASSUME(held) __builtin_assume(held)
+
 /* A multiply-add that stays where it is written, for the peak kernels. */
 __device__ __forceinline__ void fma_kept(float &d, float a, float b) {
     asm volatile("fma.rn.f32 %0, %0, %1, %2;" : "+f"(d) : "f"(a), "f"(b));

@@ -63,6 +63,8 @@ struct tile_operand {
     int rows; /* that exist, at most the tile's */
 };
 
+constexpr int64_t NO_TILE = INT64_MAX;
+
 /* One tile of one product. Rows count as links and states count them: a group's from its row_base on. */
 struct tile_job {
     tile_operand a, b;
@@ -71,7 +73,7 @@ struct tile_job {
     int64_t k, n;
     int64_t row, row_end, col;
     int64_t a_scale, b_scale; /* byte of row 0's scale in the product; 0: none */
-    int64_t next;             /* the tile that this block takes after this one */
+    int64_t next;             /* the tile that this block takes after this one, or NO_TILE */
     int batch[PAVE_BATCH_DIMS];
 };
 static_assert(sizeof(tile_job) <= 256, "three beside 48 KiB of tiles, twice in an Ada unit");
@@ -182,7 +184,7 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         job.col = tile_n * BN;
         job.a_scale = scales(args.a_scale, of.a_offset, of.a_row);
         job.b_scale = scales(args.b_scale, of.b_offset, of.b_row);
-        job.next = tile + block_count();
+        job.next = tile + block_count() < count(args) ? tile + block_count() : NO_TILE;
         return job;
     }
 

@@ -80,6 +80,22 @@ template <> struct quad_bits<PAVE_T_F32> {
     }
 };
 
+template <int TYPE> struct float8_bits {
+    uint32_t bits;
+    __device__ __forceinline__ void clear() {
+        bits = 0;
+    }
+    __device__ __forceinline__ void pack(const float (&v)[4]) {
+        bits = float8_quad(TYPE, v);
+    }
+    __device__ __forceinline__ void unpack(float (&v)[4]) const {
+        float8_unpack(TYPE, bits, v[0], v[1]);
+        float8_unpack(TYPE, bits >> 16, v[2], v[3]);
+    }
+};
+template <> struct quad_bits<PAVE_T_E4M3> : float8_bits<PAVE_T_E4M3> {};
+template <> struct quad_bits<PAVE_T_E5M2> : float8_bits<PAVE_T_E5M2> {};
+
 /* QUADS quads, `apart` bytes from each other, of which `here` has a bit for each that holds values. Every load is on its way
  * before the first is waited for. */
 template <int TYPE, int QUADS>
@@ -103,6 +119,10 @@ __device__ __forceinline__ void quads_load(const char *p, int type, int64_t apar
         quads_load_typed<PAVE_T_F16>(p, apart, here, v);
     else if (type == PAVE_T_BF16)
         quads_load_typed<PAVE_T_BF16>(p, apart, here, v);
+    else if (type == PAVE_T_E4M3)
+        quads_load_typed<PAVE_T_E4M3>(p, apart, here, v);
+    else if (type == PAVE_T_E5M2)
+        quads_load_typed<PAVE_T_E5M2>(p, apart, here, v);
     else
         quads_load_typed<PAVE_T_F32>(p, apart, here, v);
 }
@@ -117,6 +137,10 @@ __device__ __forceinline__ bool whole_quads(const pave_abi_view &view, int type,
 __device__ __forceinline__ void quad_stream(void *p, int type, const float (&v)[4]) {
     if (element_is_half(type)) {
         __stcs(static_cast<uint2 *>(p), quad_pack(type, v));
+        return;
+    }
+    if (PAVE_T_IS_F8(type)) {
+        __stcs(static_cast<uint32_t *>(p), float8_quad(type, v));
         return;
     }
     float4 q = make_float4(v[0], v[1], v[2], v[3]);

@@ -16,6 +16,7 @@
  * accumulators of one 8-column tile and its two of the next are then four columns that lie side by side. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
+#include "kernels/gemm/mma_float8.cuh"
 #include "kernels/gemm/mma_pairs.cuh"
 #include "kernels/gemm/rows.h"
 #include <type_traits>
@@ -25,8 +26,9 @@ namespace pave {
 template <class T> struct mma_position;
 
 template <int IN_, int A_, int B_, int BM_, int BN_, int BK_, int WM_, int WN_, int STAGES_> struct mma_tile {
-    static constexpr int IN = IN_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
+    static constexpr int IN = IN_, A = A_, B = B_, BM = BM_, BN = BN_, WM = WM_, WN = WN_, STAGES = STAGES_;
     static constexpr bool ROUND_A = A_ == PAVE_T_F32, ROUND_B = B_ == PAVE_T_F32;
+    static constexpr bool F8 = PAVE_T_IS_F8(IN);
     static constexpr bool PAIRS = IN == PAVE_T_F16X2, SCALED = PAIRS || IN == PAVE_T_F16;
     static constexpr int K_BLOCK = PAIRS ? PAVE_PAIR_BLOCK : 1; /* elements that lie and count together */
     static constexpr int BYTES = element_bytes(IN);
@@ -122,6 +124,18 @@ template <class T> struct mma_copier {
         a += T::ROW_BYTES;
         b += T::ROW_BYTES;
         left -= T::ROW_BYTES;
+    }
+
+    /* Copies the current k-tile, whatever of it exists, and goes on to the next one. */
+    __device__ __forceinline__ void tile(uint32_t stage) {
+        constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+        const char *at = nullptr;
+        if (left >= 16 && has_all_rows())
+            whole_passes<0, PASSES>(stage, at);
+        else
+            passes<0, PASSES>(stage);
+        copy_commit();
+        next();
     }
 };
 
@@ -406,35 +420,42 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
 /* Tiles' places lie in turns in three slots: the first warp writes the next tile's before the main loop, when others may still
  * be in the last one's epilogue. */
 template <class T>
-__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                         const tensors &t) {
+__device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job jobs[3];
     const uint32_t shared = shared_address(dynamic_shared());
-    const int64_t tiles = raster::count(args);
-    if (block_index() >= tiles) return;
+    if (block_index() >= raster::count(args)) return;
     raster::leave(args, buffers.g, block_index(), jobs[0]);
     __syncthreads();
     mma_copier<T> copier;
     copier.start(buffers, jobs[0]);
     mma_fill<T>(copier, shared);
 #pragma unroll 1
-    for (int now = 0;;) {
+    for (int now = 0;; now = now == 2 ? 0 : now + 1) {
         const tile_job &job = jobs[now];
-        now = now == 2 ? 0 : now + 1;
-        const bool more = job.next < tiles;
-        if (more) raster::leave(args, buffers.g, job.next, jobs[now]);
+        tile_job &next = jobs[now == 2 ? 0 : now + 1];
+        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, next);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
-        mma_main_loop<T>(copier, shared, k_tiles, acc);
+        if constexpr (T::F8)
+            mma_float8_loop<T>(copier, shared, k_tiles, acc);
+        else
+            mma_main_loop<T>(copier, shared, k_tiles, acc);
         __syncthreads();
-        if (more) {
-            copier.start(buffers, jobs[now]);
+        if (job.next != NO_TILE) {
+            copier.start(buffers, next);
             mma_fill<T>(copier, shared);
         }
         mma_epilogue<T>(args, buffers, t, job, acc);
-        if (!more) break;
+        if (job.next == NO_TILE) break;
     }
+}
+
+template <class T>
+__device__ __forceinline__ void gemm_mma(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                         const tensors &t) {
+    if constexpr (HAS_F8 || !T::F8) mma_tiles<T>(args, buffers, t);
 }
 
 } // namespace pave

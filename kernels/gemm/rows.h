@@ -3,10 +3,10 @@
  * the CUDA lists, the OpenCL sources get -D options from the row.
  *
  * PAVE_GEMM_MMA_ROWS(X): X(name, path, a, b, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   a, b: an operand's type in memory: F16, BF16; TF32, rounded before; F32, rounded as fragments load; F16X2, two float16
- *   for a float32, three products for one, so a third of the path's peak at most.
+ *   a, b: an operand's type in memory: F16, BF16, E4M3, E5M2; TF32, rounded before; F32, rounded as fragments load; F16X2,
+ *   two float16 for a float32, three products for one, so a third of the path's peak at most. path E4M3 is all of float8's.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, layout, bm, bn, bk, wm, wn, stages, registers, efficiency)
- *   in: F32, F16, BF16. layout: ROWS, k contiguous and rows aligned to 16 bytes; ANY, which is any strides too.
+ *   in: F32, F16, BF16, E4M3, E5M2. layout: ROWS, k contiguous and rows aligned to 16 bytes; ANY, which is any strides too.
  * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, registers, efficiency)
  *   in: as SIMT. Few rows, k contiguous: four columns a warp.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
@@ -20,25 +20,33 @@
 #ifndef PAVE_KERNELS_GEMM_ROWS_H
 #define PAVE_KERNELS_GEMM_ROWS_H
 
-#define PAVE_GEMM_MMA_ROWS(X)                                                               \
-    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)  \
-    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)  \
-    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)    \
-    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68) \
-    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)         \
-    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)      \
-    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)      \
-    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)          \
-    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)  \
-    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)  \
-    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)      \
+#define PAVE_GEMM_MMA_ROWS(X)                                                                   \
+    X(pave_gemm_mma_256x128x16_tf32, TF32, TF32, TF32, 256, 128, 16, 64, 64, 4, 255, 0.95)      \
+    X(pave_gemm_mma_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90)      \
+    X(pave_gemm_mma_128x128x16_f32, TF32, F32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.80)        \
+    X(pave_gemm_mma_128x128x16_f32_f32, TF32, F32, F32, 128, 128, 16, 64, 64, 3, 255, 0.68)     \
+    X(pave_gemm_mma_64x64x32_f32, TF32, F32, F32, 64, 64, 32, 32, 32, 3, 168, 0.65)             \
+    X(pave_gemm_mma_256x128x32_f16, F16, F16, F16, 256, 128, 32, 64, 64, 4, 255, 0.95)          \
+    X(pave_gemm_mma_128x128x32_f16, F16, F16, F16, 128, 128, 32, 64, 64, 3, 255, 0.90)          \
+    X(pave_gemm_mma_64x64x64_f16, F16, F16, F16, 64, 64, 64, 32, 32, 3, 168, 0.80)              \
+    X(pave_gemm_mma_256x128x32_bf16, BF16, BF16, BF16, 256, 128, 32, 64, 64, 4, 255, 0.95)      \
+    X(pave_gemm_mma_128x128x32_bf16, BF16, BF16, BF16, 128, 128, 32, 64, 64, 3, 255, 0.90)      \
+    X(pave_gemm_mma_64x64x64_bf16, BF16, BF16, BF16, 64, 64, 64, 32, 32, 3, 168, 0.80)          \
+    X(pave_gemm_mma_128x128x64_e4m3, E4M3, E4M3, E4M3, 128, 128, 64, 64, 64, 3, 255, 0.85)      \
+    X(pave_gemm_mma_64x64x128_e4m3, E4M3, E4M3, E4M3, 64, 64, 128, 32, 32, 3, 168, 0.70)        \
+    X(pave_gemm_mma_128x128x64_e5m2, E4M3, E5M2, E5M2, 128, 128, 64, 64, 64, 3, 255, 0.85)      \
+    X(pave_gemm_mma_64x64x128_e5m2, E4M3, E5M2, E5M2, 64, 64, 128, 32, 32, 3, 168, 0.70)        \
+    X(pave_gemm_mma_128x128x64_e4m3_e5m2, E4M3, E4M3, E5M2, 128, 128, 64, 64, 64, 3, 255, 0.85) \
+    X(pave_gemm_mma_128x128x64_e5m2_e4m3, E4M3, E5M2, E4M3, 128, 128, 64, 64, 64, 3, 255, 0.85) \
     X(pave_gemm_mma_128x64x16_f16x2, F16X2, F16X2, F16X2, 128, 64, 16, 64, 32, 4, 240, 0.31)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                                    \
     X(pave_gemm_simt_128x128x8_f32, F32, ROWS, 128, 128, 8, 64, 64, 4, 255, 0.70) \
     X(pave_gemm_simt_64x64x16_f32, F32, ANY, 64, 64, 16, 32, 32, 4, 128, 0.60)    \
     X(pave_gemm_simt_64x64x16_f16, F16, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)    \
-    X(pave_gemm_simt_64x64x16_bf16, BF16, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)
+    X(pave_gemm_simt_64x64x16_bf16, BF16, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)  \
+    X(pave_gemm_simt_64x64x16_e4m3, E4M3, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)  \
+    X(pave_gemm_simt_64x64x16_e5m2, E5M2, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)
 
 #define PAVE_GEMM_DOT_ROWS(X)                             \
     X(pave_gemm_dot_8x16_f32, F32, 8, 16, 256, 96, 0.30)  \

@@ -54,23 +54,24 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
     constexpr int KEPT = COLS / (4 * THREADS), STEP = 4 * THREADS;
     static_assert(KEPT * 4 * THREADS == COLS && THREADS % 32 == 0, "four columns a thread at a time");
     const int64_t units = unit_count(args, args.rows, 1);
+    const int type = args.x_type;
+    PAVE_ASSUME(!PAVE_T_IS_F8(type)); /* which float16 holds as it is */
     const int64_t first = threadIdx.x * 4;
 #pragma unroll 1
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
         const row_place place = unit_place(args, unit, args.rows, 1, 1);
-        const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
+        const char *from = static_cast<const char *>(x) + place_offset(args.x, type, place, 0);
         auto load = [&](int64_t col, float(&v)[4]) {
-            operand_load<4>(element_at(from, args.x_type, col * args.x.col), args.x_type, args.x.col,
+            operand_load<4>(element_at(from, type, col * args.x.col), type, args.x.col,
                             quad_count(args.cols - col), v);
         };
         float kept[KEPT][4];
         uint32_t largest = 0;
-        if (whole_quads(args.x, args.x_type, args.cols, from)) {
+        if (whole_quads(args.x, type, args.cols, from)) {
             unsigned here = 0;
 #pragma unroll
             for (int i = 0; i < KEPT; i++) here |= first + i * STEP < args.cols ? 1u << i : 0;
-            quads_load(element_at(from, args.x_type, first), args.x_type, STEP * element_bytes(args.x_type),
-                       here, kept);
+            quads_load(element_at(from, type, first), type, STEP * element_bytes(type), here, kept);
         } else {
 #pragma unroll
             for (int i = 0; i < KEPT; i++) load(first + i * STEP, kept[i]);

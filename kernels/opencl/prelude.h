@@ -39,8 +39,11 @@
 #define PV_FROM_INDEX as_float
 #define PV_TO_INDEX as_int
 
+/* Whether something in memory is float8: what is not is built without it, which matters on a CPU. */
+#define PV_F8(type) (((PAVE_LINK_MASK >> 31) & 1u) != 0u && PAVE_T_IS_F8(type))
+
 /* Bytes of an element. */
-#define PV_WIDTH(type) ((type) == PAVE_T_F16 || (type) == PAVE_T_BF16 ? 2 : 4)
+#define PV_WIDTH(type) (PV_F8(type) ? 1 : (type) == PAVE_T_F16 || (type) == PAVE_T_BF16 ? 2 : 4)
 
 /* Before a loop of a CPU's kernel that runs seldom or is unrolled by hand: more would only cost build time.
  */
@@ -100,9 +103,49 @@ static inline uint pv_round1(float v, const uint drop) {
     return (isnan(v) ? u | 0x400000u : rounded) >> drop;
 }
 
+/* float8: bits behind the point, the exponents' bias, the largest finite code. E4M3's NaN is 0x7f, E5M2 is as IEEE's types. */
+#define PV_F8_FRACTION(type) ((type) == PAVE_T_E4M3 ? 3u : 2u)
+#define PV_F8_BIAS(type) ((type) == PAVE_T_E4M3 ? 7u : 15u)
+#define PV_F8_MOST(type) ((type) == PAVE_T_E4M3 ? 0x7eu : 0x7bu)
+
+/* One name for each width: UINT's lanes as FLOAT's. Beyond the largest finite code stand infinity, of E5M2, and NaN. Denormals
+ * are whole multiples of the least one. To float8 the nearest code, even on ties; what is too large becomes the largest
+ * finite one. A sum with 2^23 of the least ones rounds to whole ones. */
+#define PV_DEFINE_F8(FROM, TO, UINT, FLOAT)                                                                  \
+    static inline FLOAT FROM(UINT code, int type) {                                                          \
+        const uint bits = PV_F8_FRACTION(type), bias = PV_F8_BIAS(type);                                     \
+        const UINT magnitude = code & (UINT)(0x7fu);                                                         \
+        const UINT normal = (magnitude << (23u - bits)) + (UINT)((127u - bias) << 23);                       \
+        const UINT beyond =                                                                                  \
+            (UINT)(0x7f800000u) | (type == PAVE_T_E4M3 ? (UINT)(0x400000u) : magnitude << 21);               \
+        const FLOAT low = PV_JOIN(convert_, FLOAT)(magnitude) * as_float((128u - bias - bits) << 23);        \
+        UINT v = select(normal, PV_JOIN(as_, UINT)(low), magnitude < (UINT)(1u << bits));                    \
+        v = select(v, beyond, magnitude > (UINT)(PV_F8_MOST(type)));                                         \
+        return PV_JOIN(as_, FLOAT)(v | (code & (UINT)(0x80u)) << 24);                                        \
+    }                                                                                                        \
+    static inline UINT TO(FLOAT v, int type) {                                                               \
+        const uint bits = PV_F8_FRACTION(type), bias = PV_F8_BIAS(type), units = (151u - bias - bits) << 23; \
+        const UINT u = PV_JOIN(as_, UINT)(v), magnitude = u & (UINT)(0x7fffffffu);                           \
+        const UINT half_unit = ((UINT)(1u) << (22u - bits)) - (UINT)(1u);                                    \
+        const UINT odd = magnitude >> (23u - bits) & (UINT)(1u);                                             \
+        const UINT normal = (magnitude + half_unit + odd - (UINT)((127u - bias) << 23)) >> (23u - bits);     \
+        const UINT low = PV_JOIN(as_, UINT)(fabs(v) + (FLOAT)(as_float(units))) - (UINT)(units);             \
+        UINT code = select(normal, low, magnitude < (UINT)((128u - bias) << 23));                            \
+        code = min(code, (UINT)(PV_F8_MOST(type))) | (u >> 24 & (UINT)(0x80u));                              \
+        return select(code, (UINT)(0x7fu), magnitude > (UINT)(0x7f800000u));                                 \
+    }
+PV_DEFINE_F8(pv_from_f8, pv_to_f8, PV_VU, PV_VT)
+PV_DEFINE_F8(pv_from_f8_1, pv_to_f8_1, uint, float)
+#if PV_W != 4
+PV_DEFINE_F8(pv_from_f8_4, pv_to_f8_4, uint4, float4)
+#else
+#define pv_from_f8_4 pv_from_f8
+#endif
+
 static inline float pv_load1(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return vload_half(i, (__global const half *)base);
     if (type == PAVE_T_BF16) return as_float((uint)((__global const ushort *)base)[i] << 16);
+    if (PV_F8(type)) return pv_from_f8_1(((__global const uchar *)base)[i], type);
     return ((__global const float *)base)[i];
 }
 
@@ -113,6 +156,8 @@ static inline void pv_store1(__global char *base, int type, long i, float v) {
         ((__global ushort *)base)[i] = (ushort)pv_round1(v, 16);
     else if (type == PAVE_T_TF32)
         ((__global uint *)base)[i] = pv_round1(v, 13) << 13;
+    else if (PV_F8(type))
+        ((__global uchar *)base)[i] = (uchar)pv_to_f8_1(v, type);
     else
         ((__global float *)base)[i] = v;
 }
@@ -122,6 +167,7 @@ static inline float4 pv_load4(__global const char *base, int type, long i) {
     if (type == PAVE_T_F16) return vload_half4(0, (__global const half *)base + i);
     if (type == PAVE_T_BF16)
         return as_float4(convert_uint4(vload4(0, (__global const ushort *)base + i)) << 16);
+    if (PV_F8(type)) return pv_from_f8_4(convert_uint4(vload4(0, (__global const uchar *)base + i)), type);
     return vload4(0, (__global const float *)base + i);
 }
 
@@ -139,6 +185,8 @@ static inline PV_VT pv_load(__global const char *base, int type, long i) {
     if (type == PAVE_T_BF16)
         return PV_JOIN(as_float, PV_W)(
             PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const ushort *)base + i)) << 16);
+    if (PV_F8(type))
+        return pv_from_f8(PV_JOIN(convert_uint, PV_W)(PV_VLOAD(0, (__global const uchar *)base + i)), type);
     return PV_VLOAD(0, (__global const float *)base + i);
 }
 
@@ -149,6 +197,8 @@ static inline void pv_store(__global char *base, int type, long i, PV_VT v) {
         PV_VSTORE(PV_JOIN(convert_ushort, PV_W)(pv_round(v, 16)), 0, (__global ushort *)base + i);
     else if (type == PAVE_T_TF32)
         PV_VSTORE(pv_round(v, 13) << 13, 0, (__global uint *)base + i);
+    else if (PV_F8(type))
+        PV_VSTORE(PV_JOIN(convert_uchar, PV_W)(pv_to_f8(v, type)), 0, (__global uchar *)base + i);
     else
         PV_VSTORE(v, 0, (__global float *)base + i);
 }

@@ -216,6 +216,8 @@ PV_CALLED int pv_stage(__local float *to, __global const char *x, int type, long
         for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F16, first + j * shape.step), j, to);
     } else if (shape.lane == 1 && type == PAVE_T_BF16) {
         for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_BF16, first + j * shape.step), j, to);
+    } else if (shape.lane == 1 && PV_F8(type)) {
+        for (; j < full; j++) PV_VSTORE(pv_load(x, type, first + j * shape.step), j, to);
     } else if (shape.lane == 1) {
         for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F32, first + j * shape.step), j, to);
     }

@@ -11,6 +11,7 @@
 #define PAVE_PEAK_PATH_TF32 1
 #define PAVE_PEAK_PATH_F16 2
 #define PAVE_PEAK_PATH_BF16 3
+#define PAVE_PEAK_PATH_F8 4
 
 namespace pave {
 
@@ -40,9 +41,11 @@ template <int PATH> __device__ __forceinline__ uint32_t peak_operand(uint32_t se
     const uint32_t noise = (seed * 32 + threadIdx.x) * 2654435761u;
     if (PATH == PAVE_PEAK_PATH_TF32) return 0x3f800000u | (noise & 0x007fe000u);
     if (PATH == PAVE_PEAK_PATH_F16) return 0x3c003c00u | (noise & 0x03ff03ffu);
+    if (PATH == PAVE_PEAK_PATH_F8) return 0x38383838u | (noise & 0x07070707u);
     return 0x3f803f80u | (noise & 0x007f007fu);
 }
 
+/* No two products of float8 are alike, since where sums are added apart assemblers would form but one for all chains. */
 template <int PATH> __device__ __forceinline__ float peak_mma(int64_t iterations) {
     float acc[PEAK_CHAINS][4] = {};
     uint32_t a[4], b[2];
@@ -58,6 +61,9 @@ template <int PATH> __device__ __forceinline__ float peak_mma(int64_t iterations
                 multiply_tf32(acc[c], a, b[0], b[1]);
             else if (PATH == PAVE_PEAK_PATH_F16)
                 multiply_f16(acc[c], a, b[0], b[1]);
+            else if (PATH == PAVE_PEAK_PATH_F8)
+                multiply_e4m3(acc[c], a, b[0] ^ ((static_cast<uint32_t>(i) * PEAK_CHAINS + c) & 0x07070707u),
+                              b[1]);
             else
                 multiply_bf16(acc[c], a, b[0], b[1]);
         }
@@ -71,6 +77,7 @@ template <int PATH> __device__ __forceinline__ float peak_mma(int64_t iterations
 template <int PATH, int FLOPS> __device__ __forceinline__ void peak_run(const pave_abi_peak &args, void *y) {
     constexpr int expected = PATH == PAVE_PEAK_PATH_FMA    ? 2 * 8 * PEAK_CHAINS
                              : PATH == PAVE_PEAK_PATH_TF32 ? 2 * 16 * 8 * 8 * PEAK_CHAINS / 32
+                             : PATH == PAVE_PEAK_PATH_F8   ? 2 * 16 * 8 * 32 * PEAK_CHAINS / 32
                                                            : 2 * 16 * 8 * 16 * PEAK_CHAINS / 32;
     static_assert(FLOPS == expected, "the table says what a round is");
     float sum;

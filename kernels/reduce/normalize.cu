@@ -111,6 +111,10 @@ template <int MEMBERS, int QUADS> struct row_chunk {
             store_wide<PAVE_T_F16>(y, first);
         else if (type == PAVE_T_BF16)
             store_wide<PAVE_T_BF16>(y, first);
+        else if (type == PAVE_T_E4M3)
+            store_wide<PAVE_T_E4M3>(y, first);
+        else if (type == PAVE_T_E5M2)
+            store_wide<PAVE_T_E5M2>(y, first);
         else
             store_wide<PAVE_T_F32>(y, first);
     }

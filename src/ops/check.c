@@ -17,7 +17,8 @@ static pave_status check_common(const pave_context *context, const pave_tensor *
         return pave__fail(PAVE_E_INVALID, "%s: type %s where indices are i32", name,
                           pave_dtype_name(t->type));
     if (!indices && (!size || t->type == PAVE_I32))
-        return pave__fail(PAVE_E_INVALID, "%s: type %d is none of f32, f16, bf16", name, (int)t->type);
+        return pave__fail(PAVE_E_INVALID, "%s: type %d is none of f32, f16, bf16, e4m3, e5m2", name,
+                          (int)t->type);
     if (t->rank < 1 || t->rank > PAVE_MAX_RANK)
         return pave__fail(PAVE_E_INVALID, "%s: rank %d is not 1 to %d", name, t->rank, PAVE_MAX_RANK);
     if (t->offset % size)

@@ -172,6 +172,13 @@ static void refuse_losers(const pave__planning *p, int32_t layer, const pave__ch
     }
 }
 
+/* Whether a row is for float8 where neither operand is: nothing is ever rounded to float8. */
+static bool is_foreign(const pave__planning *p, const pave__work *work, const pave__row *row) {
+    const pave__problem *q = work->problem;
+    bool any = PAVE_T_IS_F8(q->layers[work->index].w.type) || (work->index == 0 && PAVE_T_IS_F8(q->x.type));
+    return PAVE_T_IS_F8(row->a_type) && !any && !(p->forced && is_named(p->forced, row));
+}
+
 /* The best that `row` makes of a layer, by how it cuts k; or why there is nothing. */
 static pave__refusal weigh(const pave__planning *p, const pave__work *work, const pave__row *row,
                            pave__bundle *bundle, pave__choice *best) {
@@ -204,7 +211,7 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
     size_t count = 0;
     for (size_t i = 0; i < p->row_count && count < CANDIDATES_MAX; i++) {
         const pave__row *row = &p->rows[i];
-        if (row->family != PAVE__GEMM || !pave__concerns(p, row)) continue;
+        if (row->family != PAVE__GEMM || !pave__concerns(p, row) || is_foreign(p, work, row)) continue;
         pave__refusal no = weigh(&quiet, work, row, bundle, &all[count]);
         if (no.why == PAVE__WHY_NONE)
             count++;

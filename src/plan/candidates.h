@@ -139,6 +139,9 @@ bool pave__add_rows(const pave__planning *p, pave__family family, const pave__st
  * same activations share a kernel. */
 uint32_t pave__link_mask(const pave__plink *links, int count);
 
+/* Adds PAVE__MASK_F8 to a complete step's links where it is due: kernels may be built without float8. */
+void pave__mark_float8(pave__step *step);
+
 /* ---- closing.c: what becomes of the last layer's values */
 
 bool pave__has_states(int reduction);

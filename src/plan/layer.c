@@ -11,7 +11,10 @@ uint32_t pave__link_mask(const pave__plink *links, int count) {
     const uint32_t binary =
         1u << PAVE_LINK_ADD | 1u << PAVE_LINK_SUB | 1u << PAVE_LINK_MUL | 1u << PAVE_LINK_DIV;
     uint32_t mask = 0;
-    for (int i = 0; i < count; i++) mask |= UINT32_C(1) << links[i].op;
+    for (int i = 0; i < count; i++) {
+        mask |= UINT32_C(1) << links[i].op;
+        if (PAVE_T_IS_F8(links[i].type)) mask |= PAVE__MASK_F8_LINKS;
+    }
     return mask & binary ? mask | binary : mask;
 }
 
@@ -122,7 +125,8 @@ pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work,
     pave__refusal no = pave__judge_row(p, row, work->index);
     if (no.why != PAVE__WHY_NONE) return no;
     pave__step gemm = start_gemm(work, row);
-    no.why = place_operands(p, work, row, b, &gemm, &c->in);
+    if (gemm.link_mask & PAVE__MASK_F8_LINKS && !(row->float8 & PAVE__F8_LINKS)) no.why = PAVE__WHY_FLOAT8;
+    if (no.why == PAVE__WHY_NONE) no.why = place_operands(p, work, row, b, &gemm, &c->in);
     if (no.why == PAVE__WHY_NONE && !pave__cut_k(q, splits, &gemm)) no.why = PAVE__WHY_SPLIT;
     if (no.why != PAVE__WHY_NONE) return no;
     if (q->groups > 0) {

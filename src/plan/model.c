@@ -42,6 +42,8 @@ int pave__type_bytes(int type) {
     case PAVE_T_F16:
     case PAVE_T_F16S:
     case PAVE_T_BF16: return 2;
+    case PAVE_T_E4M3:
+    case PAVE_T_E5M2: return 1;
     default: return 0;
     }
 }

@@ -9,10 +9,11 @@ static bool may_convert(int from, int to, int precision) {
     if (to == PAVE_T_NONE || from == to) return true;
     switch (to) {
     case PAVE_T_F32: return true;
+    case PAVE_T_F16: return PAVE_T_IS_F8(from);
     case PAVE_T_TF32: return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
     case PAVE_T_F16S: return from == PAVE_T_F32 && pave__strength(precision) <= pave__strength(PAVE_HIGH);
     case PAVE_T_F16X2: return from == PAVE_T_F32;
-    case PAVE_T_BF16: return pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
+    case PAVE_T_BF16: return PAVE_T_IS_F8(from) || pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
     default: return false;
     }
 }

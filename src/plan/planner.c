@@ -19,7 +19,10 @@ static int32_t last_layer(const builder *b) {
 /* A bundle's launches become the plan's next steps. */
 static void append(builder *b, const pave__bundle *bundle) {
     pave__plan_data *plan = b->p.plan;
-    for (int32_t i = 0; i < bundle->count; i++) plan->steps[plan->step_count++] = bundle->steps[i];
+    for (int32_t i = 0; i < bundle->count; i++) {
+        plan->steps[plan->step_count] = bundle->steps[i];
+        pave__mark_float8(&plan->steps[plan->step_count++]);
+    }
     for (int i = 0; i < PAVE__AREA_COUNT; i++)
         if (bundle->area_bytes[i] > b->area_bytes[i]) b->area_bytes[i] = bundle->area_bytes[i];
 }

@@ -104,6 +104,10 @@ typedef struct pave__prediction {
 /* Which links a step applies. */
 typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LINKS } pave__chain_of;
 
+/* Bits of a link mask beside its links': that a link's tensor is float8, and that something in memory is. */
+#define PAVE__MASK_F8_LINKS (UINT32_C(1) << 30)
+#define PAVE__MASK_F8 (UINT32_C(1) << 31)
+
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
  * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out. reduce: in0, out, or
  * partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k columns, a map's out n wide; a map
@@ -123,7 +127,7 @@ typedef struct pave__step {
     int32_t group_m;
     int64_t groups;
     int64_t table_offset; /* of the groups' table in the workspace, groups * sizeof(pave_abi_group) bytes */
-    uint32_t link_mask;   /* bit per pave_link_op that the step's chain uses */
+    uint32_t link_mask;   /* bit per pave_link_op that the step's chain uses, and PAVE__MASK_… */
     pave__prediction predicted;
 } pave__step;
 
@@ -148,7 +152,8 @@ typedef enum pave__why {
     PAVE__WHY_LENGTH,  /* an index past 31 bits: have < need */
     PAVE__WHY_SPLIT,   /* k cannot be cut: no batch dimension is left for its slices */
     PAVE__WHY_BUILD,   /* the device's driver does not build it */
-    PAVE__WHY_PROOF    /* as the driver builds it, a product was wrong or did not come about */
+    PAVE__WHY_PROOF,   /* as the driver builds it, a product was wrong or did not come about */
+    PAVE__WHY_FLOAT8   /* does not read float8 where the problem has it: in x, or in a link's tensor */
 } pave__why;
 
 typedef struct pave__refusal {

@@ -12,6 +12,13 @@ typedef struct candidate {
     double ns;
 } candidate;
 
+void pave__mark_float8(pave__step *step) {
+    const pave__ref *refs[] = {&step->in0, &step->in1, &step->out};
+    for (int i = 0; i < 3; i++)
+        if (PAVE_T_IS_F8(refs[i]->type)) step->link_mask |= PAVE__MASK_F8;
+    if (step->link_mask & PAVE__MASK_F8_LINKS) step->link_mask |= PAVE__MASK_F8;
+}
+
 static bool in_place(const pave__step *s) {
     return s->in0.place == s->out.place && s->in0.place != PAVE__AT_WORKSPACE;
 }
@@ -23,6 +30,11 @@ static pave__refusal judge(const pave__planning *p, const pave__row *row, const 
     if (no.why != PAVE__WHY_NONE) return no;
     if (step->reduction == PAVE_REDUCE_ARGMAX && step->n > INT32_MAX)
         return (pave__refusal){row, step->layer, PAVE__WHY_LENGTH, INT32_MAX, (double)step->n};
+    const bool reads = row->family != PAVE__JOIN && PAVE_T_IS_F8(step->in0.type);
+    if (reads && !(row->float8 & PAVE__F8_X))
+        return (pave__refusal){row, step->layer, PAVE__WHY_FLOAT8, 1, 0};
+    if (step->link_mask & PAVE__MASK_F8_LINKS && !(row->float8 & PAVE__F8_LINKS))
+        return (pave__refusal){row, step->layer, PAVE__WHY_FLOAT8, 0, 0};
     if (row->layout == PAVE__LAYOUT_ACROSS && in_place(step))
         return (pave__refusal){row, step->layer, PAVE__WHY_FUSE, 0, 0};
     c->step = *step;
@@ -114,5 +126,7 @@ bool pave__plan_pack(const pave_device_info *device, pave__backend_id backend, c
     pave__planning p = {.device = device, .backend = backend, .rows = rows, .row_count = row_count};
     *step =
         (pave__step){.m = m, .n = width, .k = k, .batch = {1, 1, 1}, .in0 = *from, .out = *to, .group_m = 1};
-    return pave__choose_rows(&p, PAVE__MAP, step);
+    if (!pave__choose_rows(&p, PAVE__MAP, step)) return false;
+    pave__mark_float8(step);
+    return true;
 }

@@ -11,11 +11,12 @@ static const char *word(const char *const *words, size_t count, int at) {
 #define WORD(words, at) word(words, sizeof(words) / sizeof(words)[0], at)
 
 const char *pave__type_name(int type) {
-    static const char *const words[] = {"none", "f32", "f16", "bf16", "tf32", "i32", "f16s", "f16x2"};
+    static const char *const words[] = {"none", "f32",  "f16",   "bf16", "tf32",
+                                        "i32",  "f16s", "f16x2", "e4m3", "e5m2"};
     return WORD(words, type);
 }
 const char *pave__path_name(int path) {
-    static const char *const words[] = {"fma", "tf32", "f16", "bf16"};
+    static const char *const words[] = {"fma", "tf32", "f16", "bf16", "f8"};
     return WORD(words, path);
 }
 const char *pave__bound_name(int bound) {
@@ -48,7 +49,7 @@ const char *pave__why_name(int why) {
     static const char *const words[] = {"none",    "precision", "type",    "capability", "kind",
                                         "shared",  "threads",   "fuse",    "forced",     "slower",
                                         "alloc",   "filled",    "backend", "pack",       "grid",
-                                        "grouped", "length",    "split",   "build",      "proof"};
+                                        "grouped", "length",    "split",   "build",      "proof",    "float8"};
     return WORD(words, why);
 }
 

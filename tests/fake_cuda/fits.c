@@ -30,10 +30,11 @@ static int64_t div_up(int64_t a, int64_t b) {
 }
 
 static int is_float(int type) {
-    return type == PAVE_T_F32 || type == PAVE_T_F16 || type == PAVE_T_BF16;
+    return type == PAVE_T_F32 || type == PAVE_T_F16 || type == PAVE_T_BF16 || PAVE_T_IS_F8(type);
 }
 
 static int64_t type_bytes(int type) {
+    if (PAVE_T_IS_F8(type)) return 1;
     return type == PAVE_T_F16 || type == PAVE_T_BF16 || type == PAVE_T_F16S ? 2 : 4;
 }
 
@@ -83,6 +84,8 @@ static int link_fits(const fake_launch *l, const pave_abi_link *k, CUdeviceptr t
     if (k->op > PAVE_LINK_DIV || k->operand == PAVE_OPERAND_SCALAR) return 1;
     operand o = {"a link's tensor", tensor, k->t, type_bytes(k->type), 1, 0};
     return demand(l, is_float(k->type), "a link's tensor has no type") &&
+           demand(l, !PAVE_T_IS_F8(k->type) || l->row->float8 & PAVE__F8_LINKS,
+                  "a link's tensor is float8") &&
            demand(l, k->operand != PAVE_OPERAND_ROW || !k->t.row, "a row vector has a row stride") &&
            demand(l, k->operand != PAVE_OPERAND_COLUMN || !k->t.col, "a column vector has a column stride") &&
            fits(l, &o, e);
@@ -234,6 +237,8 @@ static int rows_type_check(const fake_launch *l) {
     int index = r->reduce == PAVE_REDUCE_ARGMAX && !(family == PAVE__REDUCE && r->slots);
     int states = has_states(r->reduce), wide = r->reduce > PAVE_REDUCE_ARGMAX;
     return demand(l, family == PAVE__JOIN || is_float(r->x_type), "X has no type") &&
+           demand(l, family == PAVE__JOIN || !PAVE_T_IS_F8(r->x_type) || l->row->float8 & PAVE__F8_X,
+                  "X is float8") &&
            demand(l,
                   index ? r->y_type == PAVE_T_I32
                         : is_float(r->y_type) || (family == PAVE__MAP && r->y_type == PAVE_T_TF32) ||

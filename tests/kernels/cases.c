@@ -109,7 +109,8 @@ static void make(run *r) {
                     c->alias ? TEST_RANDOM : TEST_POISON, &rng);
     r->params = (pave_linear_params){.size = sizeof r->params, .x = r->x.tensor, .w = r->w.tensor};
     if (!c->no_bias) {
-        test_array_make(&r->bias, r->on, type_or(c->w), 1, c->n, (test_layout){0, 1}, c->fill, &rng);
+        test_array_make(&r->bias, r->on, test_link_type(type_or(c->w)), 1, c->n, (test_layout){0, 1}, c->fill,
+                        &rng);
         r->params.bias = test_vector(&r->bias);
     }
     for (size_t i = 0; i < c->link_count; i++) make_tensor(r, i, &rng);

@@ -74,7 +74,8 @@ static void make(run *r) {
     if (c->c)
         test_nd_make(&r->c_in, r->on, c->c, r->rank, r->shape, &c->c_order,
                      c->poison_c ? TEST_POISON : c->fill, &rng);
-    if (c->linear && !c->no_bias) test_nd_make(&r->bias, r->on, type_or(c->b), 1, &c->n, NULL, c->fill, &rng);
+    if (c->linear && !c->no_bias)
+        test_nd_make(&r->bias, r->on, test_link_type(type_or(c->b)), 1, &c->n, NULL, c->fill, &rng);
     chain_make(&r->made, r->on, &c->end, &r->y.tensor, &rng);
 }
 

@@ -90,7 +90,7 @@ static void make(run *r) {
         rows[g] = c->transpose_b ? c->n : c->k;
         cols[g] = c->transpose_b ? c->k : c->n;
     }
-    stack_make(&r->b, r->b_single, r->on, c, r->row->in_type, rows, cols, TEST_RANDOM, &rng);
+    stack_make(&r->b, r->b_single, r->on, c, r->row->b_type, rows, cols, TEST_RANDOM, &rng);
     for (int g = 0; g < c->count; g++) cols[g] = c->n;
     pave_dtype type = c->reduction == PAVE_REDUCE_ARGMAX ? PAVE_I32 : PAVE_F32;
     stack_make(&r->y, r->y_single, r->on, c, type, c->m, c->reduction ? one : cols, TEST_POISON, &rng);
@@ -131,7 +131,7 @@ static void judge_group(const run *r, int g, const test_class *how, double *a, d
         for (int64_t j = 0; j < c->n; j++) {
             for (int64_t k = 0; k < c->k; k++)
                 b[k] = value_at(&r->b, r->b_single, c, g, c->transpose_b ? j : k, c->transpose_b ? k : j);
-            test_value v = test_dot(a, r->row->in_type, b, r->row->in_type, c->k, how);
+            test_value v = test_dot(a, r->row->in_type, b, r->row->b_type, c->k, how);
             if (c->set_alpha) v = test_apply(v, &(pave_link){.op = PAVE_LINK_MUL, .a = 0.5f}, 0.5);
             if (c->bias)
                 v = test_apply(v, &(pave_link){.op = PAVE_LINK_ADD},
@@ -210,7 +210,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .n = 40,
          .k = 24,
          .transpose_b = true,
-         .align = 8},
+         .align = 16},
         {.what = "experts, bias each, activation",
          .count = 4,
          .m = {3, 70, 0, 9},
@@ -220,7 +220,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .bias = true,
          .bias_each = true,
          .activation = PAVE_LINK_SIGMOID,
-         .align = 8},
+         .align = 16},
         {.what = "one bias, alpha",
          .count = 3,
          .m = {150, 2, 11},
@@ -229,7 +229,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .transpose_b = true,
          .bias = true,
          .set_alpha = true,
-         .align = 8},
+         .align = 16},
         {.what = "buffers apart",
          .count = 3,
          .m = {7, 0, 12},
@@ -237,7 +237,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .k = 16,
          .transpose_b = true,
          .apart = true,
-         .align = 8},
+         .align = 16},
         {.what = "logsumexp",
          .count = 4,
          .m = {5, 9, 0, 1},
@@ -245,7 +245,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .k = 16,
          .transpose_b = true,
          .reduction = PAVE_REDUCE_LOGSUMEXP,
-         .align = 8},
+         .align = 16},
         {.what = "argmax",
          .count = 2,
          .m = {5, 9},
@@ -253,7 +253,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .k = 16,
          .transpose_b = true,
          .reduction = PAVE_REDUCE_ARGMAX,
-         .align = 8},
+         .align = 16},
         {.what = "no k",
          .count = 2,
          .m = {5, 9},
@@ -261,7 +261,7 @@ static void experts(const test_device *on, const pave_kernel_info *row) {
          .k = 0,
          .transpose_b = true,
          .bias = true,
-         .align = 8},
+         .align = 16},
         {.what = "all empty", .count = 2, .n = 8, .k = 8, .transpose_b = true},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -287,7 +287,10 @@ static void test_planned(void **state) {
     for (size_t d = 0; d < device_count; d++)
         for (int type = PAVE_F32; type <= PAVE_BF16; type++)
             for (int p = PAVE_HIGH; p <= PAVE_MEDIUM; p++) {
-                pave_kernel_info row = {.size = sizeof row, .name = "the plan", .in_type = (pave_dtype)type};
+                pave_kernel_info row = {.size = sizeof row,
+                                        .name = "the plan",
+                                        .in_type = (pave_dtype)type,
+                                        .b_type = (pave_dtype)type};
                 row.precision = (pave_precision)p;
                 row.path = p == PAVE_HIGHEST ? PAVE_PATH_FMA : PAVE_PATH_TF32;
                 if (p == PAVE_MEDIUM)

@@ -11,7 +11,7 @@ static matmul_case base(const char *what, const pave_kernel_info *row, int64_t m
                          .n = n,
                          .k = k,
                          .a = row->in_type,
-                         .b = row->in_type,
+                         .b = row->b_type,
                          .fill = TEST_RANDOM,
                          .precision = row->precision};
 }
@@ -137,7 +137,8 @@ static void batched(const test_device *on, const pave_kernel_info *row) {
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         matmul_case c = cases[i];
-        c.a = c.b = row->in_type;
+        c.a = row->in_type;
+        c.b = row->b_type;
         c.precision = row->precision;
         c.fill = TEST_RANDOM;
         assert_true(run_matmul(on, row, &c));

@@ -14,7 +14,7 @@ static matmul_case base(const char *what, const pave_kernel_info *row, int64_t m
                          .n = n,
                          .k = k,
                          .a = row->in_type,
-                         .b = row->in_type,
+                         .b = row->b_type,
                          .fill = TEST_RANDOM,
                          .precision = row->precision,
                          .splits = splits};

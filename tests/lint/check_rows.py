@@ -8,8 +8,8 @@ import sys
 class Info(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("family", ctypes.c_char_p),
                 ("backend", ctypes.c_char_p), ("path", ctypes.c_int), ("bm", ctypes.c_int32),
-                ("bn", ctypes.c_int32), ("bk", ctypes.c_int32), ("in_type", ctypes.c_int),
-                ("precision", ctypes.c_int), ("align", ctypes.c_int32)]
+                 ("bn", ctypes.c_int32), ("bk", ctypes.c_int32), ("in_type", ctypes.c_int), ("b_type", ctypes.c_int),
+                 ("precision", ctypes.c_int), ("align", ctypes.c_int32)]
 
 
 library = ctypes.CDLL(sys.argv[3])
@@ -25,9 +25,9 @@ while True:
     name, family = info.name.decode(), info.family.decode()
     if name in names:
         errors.append(f"{name}: twice")
-    elif info.in_type not in range(4):
-        errors.append(f"{name}: in_type {info.in_type} is no public type")
-    elif not re.fullmatch(rf"pave_{family}_[a-z0-9]+(_[a-z0-9]+)*_(f64|f32|tf32|f16|f16x2|bf16|any)", name):
+    elif not {info.in_type, info.b_type} <= {0, 1, 2, 3, 8, 9}:
+        errors.append(f"{name}: {info.in_type} or {info.b_type} is no public type")
+    elif not re.fullmatch(rf"pave_{family}_[a-z0-9]+(_[a-z0-9]+)*_(f64|f32|tf32|f16|f16x2|bf16|e4m3|e5m2|any)", name):
         errors.append(f"{name}: not pave_{family}_<variant>_<type>")
     else:
         names.add(name)

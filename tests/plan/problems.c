@@ -6,6 +6,7 @@
 #include <string.h>
 
 static int64_t elem_bytes(int type) {
+    if (PAVE_T_IS_F8(type)) return 1;
     return type == PAVE_T_F16 || type == PAVE_T_BF16 ? 2 : 4;
 }
 

@@ -13,6 +13,12 @@
 #define TEXT_MAX (1 << 18)
 #define LSE PAVE_REDUCE_LOGSUMEXP
 
+#define FLOAT8(NAME, DEVICE, X, W, PROMISE)                                                                \
+    {                                                                                                      \
+        .name = NAME, .device = DEVICE, .m = 16384, .k = 2048, .widths = {4096}, .x_type = X, .w_type = W, \
+        .y_type = PAVE_T_BF16, .precision = PROMISE, .packed = 1                                           \
+    }
+
 static const plan_case cases[] = {
     {.name = "headline",
      .device = "rtx4090",
@@ -93,6 +99,13 @@ static const plan_case cases[] = {
      .widths = {5003, 7},
      .activation = PAVE_LINK_RELU,
      .reduction = PAVE_REDUCE_MEAN},
+    FLOAT8("float8", "rtx4090", PAVE_T_E4M3, PAVE_T_E4M3, PAVE_MEDIUM),
+    FLOAT8("float8-h100", "h100-sxm", PAVE_T_E4M3, PAVE_T_E4M3, PAVE_MEDIUM),
+    FLOAT8("float8-mixed", "l40s", PAVE_T_E5M2, PAVE_T_E4M3, PAVE_MEDIUM),
+    FLOAT8("float8-high", "rtx4090", PAVE_T_E4M3, PAVE_T_E4M3, PAVE_HIGH),
+    FLOAT8("float8-weights", "rtx4090", PAVE_T_BF16, PAVE_T_E4M3, PAVE_HIGH),
+    FLOAT8("float8-a100", "a100-sxm", PAVE_T_E5M2, PAVE_T_E5M2, PAVE_MEDIUM),
+    FLOAT8("float8-cpu", "cpu-16", PAVE_T_E4M3, PAVE_T_E5M2, PAVE_MEDIUM),
     {.name = "forced",
      .device = "rtx4090",
      .m = 512,

@@ -24,11 +24,15 @@
  * 2 K long and never cut, K / 256 of the highs': no more than the partial sums that every row may have. */
 static const test_class pairs = {.rho_tf32 = 0x1p-22, .floor = 0x1p-50, .unit = U, .inner = 2 * 17};
 
+/* 32 products that keep 13 bits behind the largest one's first, which is 32 times 2^-13 of their magnitudes. */
+static const test_class float8 = {.unit = U, .inner = 32 * 0x1p11, .truncates = true};
+
 test_class test_class_of_promise(pave_precision precision) {
     if (precision == PAVE_HIGHEST) return pairs;
     double rho = precision == PAVE_HIGH ? 0x1p-11 : 0x1p-8;
     return (test_class){.rho_tf32 = rho,
                         .rho_f16 = precision == PAVE_HIGH ? 0 : rho,
+                        .rho_f8 = precision == PAVE_HIGH ? 0 : rho,
                         .floor = 0x1p-39,
                         .unit = 0x1p-23,
                         .truncates = true};
@@ -37,6 +41,7 @@ test_class test_class_of_promise(pave_precision precision) {
 test_class test_class_of(const pave_kernel_info *row) {
     test_class how = {.unit = U};
     if (row->path == PAVE_PATH_F16 && row->precision == PAVE_HIGHEST) return pairs;
+    if (row->path == PAVE_PATH_F8) return float8;
     if (row->path != PAVE_PATH_FMA) {
         how.unit = 0x1p-23;
         how.truncates = true;
@@ -49,7 +54,13 @@ test_class test_class_of(const pave_kernel_info *row) {
 }
 
 static double rho_of(const test_class *how, pave_dtype type) {
-    return type == PAVE_F32 ? how->rho_tf32 : type == PAVE_F16 ? how->rho_f16 : 0;
+    switch (type) {
+    case PAVE_F32: return how->rho_tf32;
+    case PAVE_F16: return how->rho_f16;
+    case PAVE_E4M3:
+    case PAVE_E5M2: return how->rho_f8;
+    default: return 0;
+    }
 }
 
 double test_activate(pave_link_op op, double v, double a, double b) {
@@ -256,6 +267,10 @@ test_value test_reduce_row(const test_value *row, int64_t n, pave_reduction redu
 
 test_value test_stored(test_value v, pave_dtype type) {
     double u = test_unit(type), eta = test_eta(type);
+    if (type == PAVE_E4M3 || type == PAVE_E5M2) {
+        double most = type == PAVE_E4M3 ? 448 : 57344;
+        if (!isnan(v.value)) v.value = fmin(fmax(v.value, -most), most);
+    }
     if (!isfinite(v.value)) return v;
     double bound = v.bound + u * (fabs(v.value) + v.bound) + eta;
     return (test_value){v.value, bound, v.alarm + u * (fabs(v.value) + v.alarm) + eta};

@@ -25,6 +25,8 @@ void test_store(void *base, pave_dtype type, int64_t index, double value);
 /* Half the distance between neighbours, relative and at the bottom of the range. */
 double test_unit(pave_dtype type);
 double test_eta(pave_dtype type);
+/* The type, or float16 in place of float8, which not every kernel reads in a link. */
+pave_dtype test_link_type(pave_dtype type);
 
 /* ---- devices (devices.c) ---- */
 typedef struct test_device {
@@ -115,6 +117,7 @@ bool test_next(int rank, const int64_t *shape, int64_t *index);
 typedef struct test_class {
     double rho_tf32; /* relative rounding of a float32 operand; 0: none */
     double rho_f16;  /* of a float16 operand (a bfloat16 path) */
+    double rho_f8;   /* of a float8 operand, which no kernel rounds, but a promise may */
     double
         floor;   /* of a float32 operand, beside that: absolute, in units of its row's largest finite value */
     double unit; /* v: 2^-24, or 2^-23 where matrix units truncate as they accumulate */

@@ -34,17 +34,29 @@ int64_t test_integer(test_rng *rng, int64_t low, int64_t high) {
     return low + (int64_t)(next(rng) % (uint64_t)(high - low + 1));
 }
 
-static double decode16(uint16_t bits, int fraction_bits, int bias) {
-    int fraction = bits & ((1 << fraction_bits) - 1), exponent = (bits & 0x7fff) >> fraction_bits;
-    int top = 0x7fff >> fraction_bits;
-    double v = exponent == top ? (fraction ? NAN : INFINITY)
-               : exponent      ? ldexp((1 << fraction_bits) + fraction, exponent - bias - fraction_bits)
-                               : ldexp(fraction, 1 - bias - fraction_bits);
-    return bits & 0x8000 ? -v : v;
+/* A small float: bits in all and behind the point, the exponents' bias, and its patterns without their sign: the largest finite
+ * one, infinity (0: none) and a NaN. */
+typedef struct format {
+    int bits, fraction_bits, bias;
+    uint16_t most, inf, nan;
+} format;
+
+static format format_of(pave_dtype type) {
+    switch (type) {
+    case PAVE_F16: return (format){16, 10, 15, 0x7bff, 0x7c00, 0x7e00};
+    case PAVE_E4M3: return (format){8, 3, 7, 0x7e, 0, 0x7f};
+    case PAVE_E5M2: return (format){8, 2, 15, 0x7b, 0x7c, 0x7f};
+    default: return (format){16, 7, 127, 0x7f7f, 0x7f80, 0x7fc0};
+    }
 }
 
-static double decode(uint16_t bits, pave_dtype type) {
-    return type == PAVE_F16 ? decode16(bits, 10, 15) : decode16(bits, 7, 127);
+static double decode(uint16_t bits, const format *f) {
+    uint16_t sign = (uint16_t)(1 << (f->bits - 1)), magnitude = bits & (sign - 1);
+    int fraction = bits & ((1 << f->fraction_bits) - 1), exponent = magnitude >> f->fraction_bits;
+    double v = magnitude > f->most ? (magnitude == f->inf ? INFINITY : NAN)
+               : exponent ? ldexp((1 << f->fraction_bits) + fraction, exponent - f->bias - f->fraction_bits)
+                          : ldexp(fraction, 1 - f->bias - f->fraction_bits);
+    return bits & sign ? -v : v;
 }
 
 double test_load(const void *base, pave_dtype type, int64_t index) {
@@ -53,27 +65,32 @@ double test_load(const void *base, pave_dtype type, int64_t index) {
         memcpy(&v, (const char *)base + index * 4, 4);
         return v;
     }
+    const format f = format_of(type);
     uint16_t bits;
-    memcpy(&bits, (const char *)base + index * 2, 2);
-    return decode(bits, type);
+    if (f.bits == 8)
+        bits = ((const uint8_t *)base)[index];
+    else
+        memcpy(&bits, (const char *)base + index * 2, 2);
+    return decode(bits, &f);
 }
 
-/* The positive patterns are in the order of their values. */
+/* The positive patterns are in the order of their values. float8 has no infinity to round to. */
 static uint16_t encode(double v, pave_dtype type) {
-    uint16_t inf = type == PAVE_F16 ? 0x7c00 : 0x7f80, sign = signbit(v) ? 0x8000 : 0;
-    if (isnan(v)) return inf | 1u << 6;
+    const format f = format_of(type);
+    uint16_t sign = signbit(v) ? (uint16_t)(1 << (f.bits - 1)) : 0;
+    if (isnan(v)) return f.nan;
     v = fabs(v);
-    uint16_t low = 0, high = inf - 1;
-    double most = decode(high, type);
-    if (v > most) return sign | (v >= most * (1 + test_unit(type) / 2) ? inf : high);
+    uint16_t low = 0, high = f.most;
+    double most = decode(high, &f);
+    if (v > most) return sign | (f.bits == 16 && v >= most * (1 + test_unit(type) / 2) ? f.inf : high);
     while (low + 1 < high) {
         uint16_t middle = (uint16_t)((low + high) / 2);
-        if (decode(middle, type) <= v)
+        if (decode(middle, &f) <= v)
             low = middle;
         else
             high = middle;
     }
-    double below = v - decode(low, type), above = decode(high, type) - v;
+    double below = v - decode(low, &f), above = decode(high, &f) - v;
     return sign | (below < above || (below == above && !(low & 1)) ? low : high);
 }
 
@@ -83,15 +100,24 @@ void test_store(void *base, pave_dtype type, int64_t index, double value) {
         memcpy((char *)base + index * 4, &v, 4);
     } else {
         uint16_t bits = encode(value, type);
-        memcpy((char *)base + index * 2, &bits, 2);
+        uint8_t byte = (uint8_t)bits;
+        if (pave_dtype_bytes(type) == 1)
+            memcpy((char *)base + index, &byte, 1);
+        else
+            memcpy((char *)base + index * 2, &bits, 2);
     }
 }
 
 double test_unit(pave_dtype type) {
-    return type == PAVE_F32 ? 0x1p-24 : type == PAVE_F16 ? 0x1p-11 : 0x1p-8;
+    return type == PAVE_F32 ? 0x1p-24 : ldexp(1, -1 - format_of(type).fraction_bits);
 }
 
 /* A device may flush float32 and bfloat16 numbers below the normal range to zero. */
 double test_eta(pave_dtype type) {
-    return type == PAVE_F16 ? 0x1p-25 : 0x1p-126;
+    const format f = format_of(type);
+    return type == PAVE_F32 || type == PAVE_BF16 ? 0x1p-126 : ldexp(1, -f.bias - f.fraction_bits);
+}
+
+pave_dtype test_link_type(pave_dtype type) {
+    return format_of(type).bits == 8 && type != PAVE_F32 ? PAVE_F16 : type;
 }

@@ -79,6 +79,38 @@ inline uint32_t round_tf32(uint32_t bits) {
     return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
 }
 
+/* A lane's share of d += a · b over 32 float8: what the terms have from the 14th bit behind the largest's first on is cut off,
+ * and what the sum has behind its own, as Ada does. */
+template <typename DECODE_A, typename DECODE_B>
+inline void multiply_f8(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, DECODE_A decode_a,
+                        DECODE_B decode_b) {
+    const uint32_t own[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    const auto slots = emulator::meet(emulator::MULTIPLY, own, sizeof own);
+    const int lane = own_lane();
+    for (int out = 0; out < 4; out++) {
+        double terms[33], sum = 0;
+        int largest = -1000, exponent;
+        terms[32] = d[out];
+        for (int i = 0; i < 32; i++) {
+            const int quad = i / 8, half = i / 4 % 2, e = i % 4;
+            uint32_t of_a[6], of_b[6];
+            memcpy(of_a, slots[lane / 4 * 4 + quad], sizeof of_a);
+            memcpy(of_b, slots[(lane % 4 * 2 + out % 2) * 4 + quad], sizeof of_b);
+            terms[i] = static_cast<double>(decode_a(of_a[half * 2 + out / 2], e)) *
+                       static_cast<double>(decode_b(of_b[4 + half], e));
+        }
+        for (double term : terms) {
+            frexp(term, &exponent);
+            if (term != 0 && isfinite(term) && exponent > largest) largest = exponent;
+        }
+        for (double term : terms)
+            sum += isfinite(term) ? ldexp(trunc(ldexp(term, 14 - largest)), largest - 14) : term;
+        frexp(sum, &exponent);
+        d[out] =
+            static_cast<float>(isfinite(sum) ? ldexp(trunc(ldexp(sum, 14 - exponent)), exponent - 14) : sum);
+    }
+}
+
 /* A lane's share of d += a · b: WIDTH elements to a register, K of them in all. Products are exact; their sum is cut off as
  * matrix units do. */
 template <int WIDTH, typename DECODE>
@@ -125,6 +157,39 @@ inline void multiply_bf16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, ui
         return __bfloat162float({static_cast<uint16_t>(bits >> 16 * e)});
     });
 }
+
+/* OCP FP8, from its definition: FRACTION bits, exponents biased by BIAS. */
+template <int FRACTION, int BIAS, bool IEEE> inline float decode_f8(uint32_t bits, int e) {
+    const uint32_t code = bits >> 8 * e & 0xffu, magnitude = code & 0x7fu;
+    const uint32_t exponent = magnitude >> FRACTION, fraction = magnitude & ((1u << FRACTION) - 1u);
+    float v = exponent ? ldexpf(static_cast<float>((1u << FRACTION) + fraction),
+                                static_cast<int>(exponent) - BIAS - FRACTION)
+                       : ldexpf(static_cast<float>(fraction), 1 - BIAS - FRACTION);
+    if (IEEE && exponent == 31) v = fraction ? NAN : INFINITY;
+    if (!IEEE && magnitude == 0x7f) v = NAN;
+    return code & 0x80u ? -v : v;
+}
+
+constexpr bool HAS_F8 = true, F8_ADDS_APART = false;
+constexpr auto e4m3 = decode_f8<3, 7, false>, e5m2 = decode_f8<2, 15, true>;
+
+inline void multiply_e4m3(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply_f8(d, a, b0, b1, e4m3, e4m3);
+}
+inline void multiply_e5m2(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply_f8(d, a, b0, b1, e5m2, e5m2);
+}
+inline void multiply_e4m3_e5m2(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply_f8(d, a, b0, b1, e4m3, e5m2);
+}
+inline void multiply_e5m2_e4m3(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    multiply_f8(d, a, b0, b1, e5m2, e4m3);
+}
+
+#define PAVE_ASSUME(held)                                                         \
+    do {                                                                          \
+        if (!(held)) emulator::fault("what the compiler was told does not hold"); \
+    } while (0)
 
 inline void fma_kept(float &d, float a, float b) {
     d = fmaf(d, a, b);
