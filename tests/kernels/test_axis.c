@@ -63,13 +63,14 @@ static void axes(const test_device *on, const pave_kernel_info *row) {
 }
 
 static void types(const test_device *on, const pave_kernel_info *row) {
+    static const pave_dtype stored[] = {PAVE_F32, PAVE_F16, PAVE_BF16, PAVE_E4M3, PAVE_E5M2};
     for (int r = PAVE_REDUCE_LOGSUMEXP; r <= PAVE_REDUCE_NORMALIZE; r++)
-        for (int t = 0; t < 18 && belongs(row, r); t++) {
+        for (int t = 0; t < 30 && belongs(row, r); t++) {
             reduce_nd_case c = {.what = "types", .rank = 2, .shape = {5, 67}, .fill = TEST_RANDOM};
-            if (t >= 9) c.shape[0] = 36, c.shape[1] = 68; /* whole quads */
+            if (t >= 15) c.shape[0] = 36, c.shape[1] = 68; /* whole quads */
             c.axis_from_last = t & 1;
             c.x = (pave_dtype)(PAVE_F32 + t % 3);
-            c.y = (pave_dtype)(PAVE_F32 + t / 3 % 3);
+            c.y = stored[t / 3 % 5];
             c.end.reduction = (pave_reduction)r;
             run_reduce_nd(on, &c);
         }
