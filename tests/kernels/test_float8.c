@@ -114,7 +114,7 @@ static void saturated(const test_device *on, const pave_kernel_info *row) {
     for (size_t t = 0; t < COUNT(float8); t++) {
         const pave_link large = {.op = PAVE_LINK_MUL, .a = t ? 30000.0f : 200.0f};
         linear_case c = {.what = "saturation",
-                         .m = 21,
+                         .m = 40, /* whole quads of all rows of a lane, and others */
                          .n = 45,
                          .k = 8,
                          .x = row->in_type,
