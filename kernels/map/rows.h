@@ -20,7 +20,7 @@
 
 #define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
     X(pave_map_scale_any, F16S, 4096, 128, 8)  \
-    X(pave_map_pair_any, F16X2, 4096, 128, 8)
+    X(pave_map_pair_any, F16X2, 4096, 128, 7)
 
 #define PAVE_MAP_SCALE_CL_ROWS(X) X(pave_map_scale_item_any, GPU, F16S, 4096, 128, 7, map_scale)
 
