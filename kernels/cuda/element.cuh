@@ -87,24 +87,35 @@ __device__ __forceinline__ void quad_load(const void *p, int type, int count, fl
     for (int c = 0; c < 4; c++) v[c] = c < count ? element_load(element_at(p, type, c), type) : 0.0f;
 }
 
+/* A whole quad on a multiple of its size, by PUT::word(pointer to the word that it is, that word). */
+template <class PUT> __device__ __forceinline__ void quad_put(void *p, int type, const float (&v)[4]) {
+    if (element_is_half(type)) {
+        PUT::word(static_cast<uint2 *>(p), quad_pack(type, v));
+        return;
+    }
+    if (PAVE_T_IS_F8(type)) {
+        PUT::word(static_cast<uint32_t *>(p), float8_quad(type, v));
+        return;
+    }
+    float4 q = make_float4(v[0], v[1], v[2], v[3]);
+    if (type == PAVE_T_TF32) {
+        q.x = __uint_as_float(round_tf32(__float_as_uint(v[0])));
+        q.y = __uint_as_float(round_tf32(__float_as_uint(v[1])));
+        q.z = __uint_as_float(round_tf32(__float_as_uint(v[2])));
+        q.w = __uint_as_float(round_tf32(__float_as_uint(v[3])));
+    }
+    PUT::word(static_cast<float4 *>(p), q);
+}
+
+struct put_plainly {
+    template <class WORD> __device__ static __forceinline__ void word(WORD *p, const WORD &w) {
+        *p = w;
+    }
+};
+
 __device__ __forceinline__ void quad_store(void *p, int type, int count, const float (&v)[4]) {
     if (count >= 4 && quad_aligned(p, type)) {
-        if (element_is_half(type)) {
-            *static_cast<uint2 *>(p) = quad_pack(type, v);
-            return;
-        }
-        if (PAVE_T_IS_F8(type)) {
-            *static_cast<uint32_t *>(p) = float8_quad(type, v);
-            return;
-        }
-        float4 q = make_float4(v[0], v[1], v[2], v[3]);
-        if (type == PAVE_T_TF32) {
-            q.x = __uint_as_float(round_tf32(__float_as_uint(v[0])));
-            q.y = __uint_as_float(round_tf32(__float_as_uint(v[1])));
-            q.z = __uint_as_float(round_tf32(__float_as_uint(v[2])));
-            q.w = __uint_as_float(round_tf32(__float_as_uint(v[3])));
-        }
-        *static_cast<float4 *>(p) = q;
+        quad_put<put_plainly>(p, type, v);
         return;
     }
 #pragma unroll
