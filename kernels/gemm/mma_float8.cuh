@@ -9,7 +9,7 @@
 #define PAVE_KERNELS_GEMM_MMA_FLOAT8_CUH
 
 #include "kernels/abi.h"
-#include "kernels/cuda/ptx.cuh"
+#include "kernels/gemm/mma_stages.cuh"
 
 namespace pave {
 
@@ -65,30 +65,26 @@ template <class T> struct float8_fragments {
 template <class T, class COPIER>
 __device__ __forceinline__ void mma_float8_loop(COPIER &copier, uint32_t shared, int64_t k_tiles,
                                                 float (&acc)[T::MI][T::NI][4]) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const uint32_t a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
-    const uint32_t b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
-    const uint32_t last = shared + (T::STAGES - 1) * T::STAGE_BYTES;
-    uint32_t read = shared, write = read; /* the same at first: all stages are filled */
+    mma_stages<T> p;
+    p.start(shared);
+    copy_wait<T::STAGES - 2>();
+    __syncthreads();
 #pragma unroll 1
     for (; k_tiles > 0; k_tiles--) {
-        copy_wait<T::STAGES - 2>();
-        __syncthreads();
-        if (write != read) copier.tile(write);
+        if (p.write != p.read) copier.tile(p.write); /* the same at first: all stages are filled */
 #pragma unroll 1
         for (int step = 0; step < T::STEPS; step++) {
             float8_fragments<T> of;
-            const uint32_t step_a = read + (a_at ^ step << 5);
-            of.load_a(step_a, 0);
-            of.load_b(read + T::B_BASE + (b_at ^ step << 5));
+            const uint32_t a_at = p.read + (p.a_at ^ step << 5);
+            of.load_a(a_at, 0);
+            of.load_b(p.read + T::B_BASE + (p.b_at ^ step << 5));
 #pragma unroll
             for (int i = 0; i < T::MI; i++) {
-                if (i + 1 < T::MI) of.load_a(step_a, i + 1);
+                if (i + 1 < T::MI) of.load_a(a_at, i + 1);
                 of.multiply(acc[i], i);
             }
         }
-        write = read;
-        read = read == last ? shared : read + T::STAGE_BYTES;
+        p.turn();
     }
     copy_wait<0>();
 }
