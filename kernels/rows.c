@@ -76,39 +76,34 @@
 #define PTX(NAME, ...) BY_WARPS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
 #define PTX_FMA(NAME, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
     BY_WARPS(NAME, OPENCL, "gemm_fma", F32, F32, F32, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)
-#define SIMT(NAME, IN, LAYOUT, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
-    {.name = TEXT(NAME),                                                                  \
+/* What CUDA's rows on the ordinary units share. */
+#define ON_FMA_UNITS(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                         \
+     .name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__CUDA,                                                               \
      .kind = PAVE_DEVICE_GPU,                                                             \
      .path = PAVE_PATH_FMA,                                                               \
      .precision = PAVE_HIGHEST,                                                           \
      .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
-     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = (STAGES),      \
+     .bm = (BM), .bn = (BN), .bk = (BK),                                                  \
+     .min_capability = 80,                                                                \
+     .registers = (REGISTERS),                                                            \
+     .efficiency = (EFFICIENCY)
+#define SIMT(NAME, IN, LAYOUT, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)         \
+    {ON_FMA_UNITS(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY),                           \
+     .wm = (WM), .wn = (WN), .stages = (STAGES),                                          \
      .threads = ((BM) / (WM)) * ((BN) / (WN)) * 32,                                       \
      .align = ALIGN_##LAYOUT,                                                             \
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
      .slice = (WN),                                                                       \
-     .min_capability = 80,                                                                \
-     .registers = (REGISTERS),                                                            \
-     .shared_bytes = ((BM) + (BN)) * (BK) * FLOAT_BYTES * (STAGES),                       \
-     .efficiency = (EFFICIENCY)},
+     .shared_bytes = ((BM) + (BN)) * (BK) * FLOAT_BYTES * (STAGES)},
 #define DOT(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                  \
-    {.name = TEXT(NAME),                                                                  \
-     .family = PAVE__GEMM,                                                                \
-     .backend = PAVE__CUDA,                                                               \
-     .kind = PAVE_DEVICE_GPU,                                                             \
-     .path = PAVE_PATH_FMA,                                                               \
-     .precision = PAVE_HIGHEST,                                                           \
-     .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
-     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (BM), .wn = 4, .stages = 1,                \
+    {ON_FMA_UNITS(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY),                           \
+     .wm = (BM), .wn = 4, .stages = 1,                                                    \
      .threads = (BN) / 4 * 32,                                                            \
-     .slice = 4,                                                                          \
-     .align = 16,                                                                         \
+     .align = ALIGN_ROWS,                                                                 \
      .layout = PAVE__LAYOUT_ROWS,                                                         \
-     .min_capability = 80,                                                                \
-     .registers = (REGISTERS),                                                            \
-     .efficiency = (EFFICIENCY)},
+     .slice = 4},
 #define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
