@@ -87,6 +87,19 @@ __device__ __forceinline__ float reciprocal(float v) {
     return inverse;
 }
 
+/* The larger and the smaller of two values, NaN where either is. */
+__device__ __forceinline__ float max_or_nan(float v, float w) {
+    float top;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(top) : "f"(v), "f"(w));
+    return top;
+}
+
+__device__ __forceinline__ float min_or_nan(float v, float w) {
+    float bottom;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(bottom) : "f"(v), "f"(w));
+    return bottom;
+}
+
 /* Two halves of a word, `low` in its low bits, each rounded to nearest even. */
 __device__ __forceinline__ uint32_t pack_f16(float low, float high) {
     uint32_t word;

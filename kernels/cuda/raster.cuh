@@ -15,6 +15,11 @@ namespace pave {
  * left goes bit by bit: the compiler's division of 64 bits is a call, around which every kernel would spill. */
 __device__ __forceinline__ int64_t take_digit(int64_t &n, int64_t d) {
     if (d <= 1) return 0;
+    if (n < d) {
+        const int64_t digit = n;
+        n = 0;
+        return digit;
+    }
     if (((n | d) >> 32) == 0) {
         const uint32_t low = static_cast<uint32_t>(n), quotient = low / static_cast<uint32_t>(d);
         n = quotient;

@@ -2,52 +2,42 @@
  * Softmax, log_softmax and normalize of rows of any type and any strides, through the links. Rows of the table
  * PAVE_NORMALIZE_CUDA_ROWS.
  *
- * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member. A row of one chunk stays
- * in registers and is read once; a longer one is read again in each pass. y may be x: all passes that read others' values
- * end in a merge of the team before a value is stored, and a member stores only the quads that it loads. Alignment: none
- * needed; quads that lie on a multiple of their size move at once. */
+ * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member, or four neighbouring rows by
+ * chunks of quads across them. Rows of one chunk stay in registers and are read once; longer ones are read again in each pass.
+ * y may be x: all passes that read others' values end in a merge of the team before a value is stored, and a member stores only
+ * the quads that it loads. Alignment: none needed; quads that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
+#include "kernels/reduce/chunk.cuh"
 #include "kernels/reduce/rows.h"
 #include "kernels/reduce/team.cuh"
 
 namespace pave {
 
-/* What a row's reductions make of each value v. softmax: exp(v - a) b; log_softmax: v - a - b; normalize: (v - a) b. */
-struct row_form {
-    float a, b;
-};
-
-/* Of logsumexp's state. Rows that hold +Inf or NaN, or nothing but -Inf, have no finite logsumexp and give NaN. */
-__device__ __forceinline__ row_form form_of_state(int reduce, float2 s) {
-    const bool finite = s.y > 0.0f && s.y < PV_INF;
-    const float b = reduce == PAVE_REDUCE_SOFTMAX ? 1.0f / s.y : PV_LOG(s.y);
-    return {s.x, finite ? b : PV_NAN};
-}
-
-/* exponents: v stands for exp(v - a) already. */
-__device__ __forceinline__ float form_value(int reduce, row_form form, bool exponents, float v) {
-    if (exponents) return v * form.b;
-    v -= form.a;
-    if (reduce == PAVE_REDUCE_LOG_SOFTMAX) return v - form.b;
-    return (reduce == PAVE_REDUCE_SOFTMAX ? PV_EXP(v) : v) * form.b;
-}
-
-/* A member's QUADS quads of a chunk, MEMBERS quads apart. */
-template <int MEMBERS, int QUADS> struct row_chunk {
-    static constexpr int TEAM_SIZE = MEMBERS;
+/* A member's quads of a chunk along its row, MEMBERS quads apart. */
+template <int MEMBERS, int QUADS> struct row_chunk : chunk_values<1, QUADS> {
     static constexpr int SPAN = 4 * MEMBERS * QUADS;
+    using chunk_values<1, QUADS>::v;
 
     const char *x; /* column 0 */
     int64_t step;  /* elements from column to column */
     int64_t cols;
     int type, member;
-    float v[QUADS][4];
+
+    __device__ __forceinline__ row_chunk(const pave_abi_rows &args, const void *from, const row_place &place,
+                                         int member_)
+        : x(static_cast<const char *>(from) + place_offset(args.x, args.x_type, place, 0)), step(args.x.col),
+          cols(place.row < args.rows ? args.cols : 0), type(args.x_type), member(member_) {
+    }
 
     /* How many of quad q's columns the row has, at most 4 and maybe less than 0, for a chunk from column `first` on. */
     __device__ __forceinline__ int count(int64_t first, int q) const {
         const int near = cols - first < SPAN ? static_cast<int>(cols - first) : SPAN;
         const int left = near - 4 * member - 4 * MEMBERS * q;
         return left < 4 ? left : 4;
+    }
+
+    __device__ __forceinline__ bool here(int64_t first, int q, int c) const {
+        return c < count(first, q);
     }
 
     /* Whole quads. Every load is on its way before the first is waited for. ONCE: no pass reads them again. */
@@ -106,7 +96,7 @@ template <int MEMBERS, int QUADS> struct row_chunk {
     }
 
     /* Whole quads, to where they lie in whole quads. */
-    __device__ __forceinline__ void store(char *y, int type, int64_t first) const {
+    __device__ __forceinline__ void store_whole(char *y, int type, int64_t first) const {
         if (type == PAVE_T_F16)
             store_wide<PAVE_T_F16>(y, first);
         else if (type == PAVE_T_BF16)
@@ -119,129 +109,165 @@ template <int MEMBERS, int QUADS> struct row_chunk {
             store_wide<PAVE_T_F32>(y, first);
     }
 
-    /* Quad 1 becomes quad 0, and so on: registers have no index at run time. */
-    __device__ __forceinline__ void shift() {
+    /* Through the links, which are one loop's body to which the quads come in turn: a copy of them for each would not fit the
+     * instruction cache. */
+    __device__ __forceinline__ void store_linked(const pave_abi_rows &args, const tensors &t, char *y,
+                                                 const row_place &place, int64_t first) {
+        patch<1, 4> four;
+        four.row[0] = place.row;
 #pragma unroll
-        for (int q = 0; q + 1 < QUADS; q++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) v[q][c] = v[q + 1][c];
-    }
-
-    /* The largest value, NaN left out, clamped as logsumexp's states are. */
-    __device__ __forceinline__ float largest() const {
-        float top = -PV_BIG;
-#pragma unroll
-        for (int q = 0; q < QUADS; q++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) top = PV_MAX(top, v[q][c]);
-        return PV_MIN(top, PV_BIG);
-    }
-
-    __device__ __forceinline__ float sum() const {
-        float sum = 0.0f;
-#pragma unroll
-        for (int q = 0; q < QUADS; q++) sum += (v[q][0] + v[q][1]) + (v[q][2] + v[q][3]);
-        return sum;
-    }
-
-    /* Of exp(v - top). What stands beyond the row's end is -Inf. */
-    __device__ __forceinline__ float sum_exp(float top) const {
-        float sum = 0.0f;
-#pragma unroll
-        for (int q = 0; q < QUADS; q++) sum += exp_terms(v[q], top);
-        return sum;
-    }
-
-    /* The chunk into logsumexp's state (state.h), whose maximum moves once a chunk. */
-    __device__ __forceinline__ void fold_exp(float2 &s) const {
-        const float top = PV_MAX(s.x, largest());
-        s.y = s.y * exp_term(s.x - top) + sum_exp(top);
-        s.x = top;
-    }
-
-    /* Every value becomes its exponential. */
-    __device__ __forceinline__ void raise(float top) {
-#pragma unroll
-        for (int q = 0; q < QUADS; q++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) v[q][c] = PV_EXP(v[q][c] - top);
-    }
-
-    __device__ __forceinline__ float squares(int64_t first, float mean) const {
-        float sum = 0.0f;
-#pragma unroll
+        for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
+#pragma unroll 1
         for (int q = 0; q < QUADS; q++) {
+            const int left = count(first, q);
+            if (left <= 0) break;
+            four.col = first + 4 * (MEMBERS * q + member);
+            four.valid[0] = four.cols_valid = left;
 #pragma unroll
-            for (int c = 0; c < 4; c++) {
-                const float d = c < count(first, q) ? v[q][c] - mean : 0.0f;
-                sum = fmaf(d, d, sum);
-            }
+            for (int c = 0; c < 4; c++) four.v[0][c] = v[0][c];
+            chain_apply<1, 4>(args.links, args.link_count, t, four);
+            quad_scatter(y + four.col * args.y.col * element_bytes(args.y_type), args.y_type, args.y.col,
+                         left, four.v[0]);
+            this->shift();
         }
-        return sum;
     }
 
-    __device__ __forceinline__ void apply(int reduce, row_form form, bool exponents) {
-#pragma unroll
-        for (int q = 0; q < QUADS; q++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) v[q][c] = form_value(reduce, form, exponents, v[q][c]);
+    __device__ __forceinline__ void store(const pave_abi_rows &args, const tensors &t, void *to,
+                                          const row_place &place, int64_t first) {
+        char *y = static_cast<char *>(to) + place_offset(args.y, args.y_type, place, 0);
+        if (args.link_count == 0 && args.y.col == 1 && args.cols % 4 == 0 && quad_aligned(y, args.y_type))
+            store_whole(y, args.y_type, first);
+        else
+            store_linked(args, t, y, place, first);
     }
 };
 
-/* Through the links, which are one loop's body to which the quads come in turn: a copy of them for each would not fit the
- * instruction cache. */
-template <int QUADS, typename CHUNK>
-__device__ __forceinline__ void store_linked(const pave_abi_rows &args, const tensors &t, char *y,
-                                             const row_place &place, CHUNK &chunk, int64_t first) {
-    patch<1, 4> four;
-    four.row[0] = place.row;
-#pragma unroll
-    for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
-#pragma unroll 1
-    for (int q = 0; q < QUADS; q++) {
-        const int count = chunk.count(first, q);
-        if (count <= 0) break;
-        four.col = first + 4 * (CHUNK::TEAM_SIZE * q + chunk.member);
-        four.valid[0] = four.cols_valid = count;
-#pragma unroll
-        for (int c = 0; c < 4; c++) four.v[0][c] = chunk.v[0][c];
-        chain_apply<1, 4>(args.links, args.link_count, t, four);
-        quad_scatter(y + four.col * args.y.col * element_bytes(args.y_type), args.y_type, args.y.col, count,
-                     four.v[0]);
-        chunk.shift();
+/* A member's quads of a chunk across four rows: a column each, MEMBERS columns apart. */
+template <int MEMBERS, int QUADS> struct across_chunk : chunk_values<4, QUADS> {
+    static constexpr int SPAN = MEMBERS * QUADS;
+    using chunk_values<4, QUADS>::v;
+
+    const char *x;    /* the first row's column `member` */
+    int64_t row, col; /* elements from row to row, and from column to column */
+    int64_t cols;     /* from that column on; 0: no row exists */
+    int type, member;
+    int rows;   /* of the four that exist */
+    bool whole; /* one load takes a quad */
+
+    __device__ __forceinline__ across_chunk(const pave_abi_rows &args, const void *from,
+                                            const row_place &place, int member_)
+        : x(static_cast<const char *>(from) + place_offset(args.x, args.x_type, place, member_)),
+          row(args.x.row), col(args.x.col), type(args.x_type), member(member_) {
+        rows = quad_count(args.rows - place.row);
+        cols = rows > 0 ? args.cols - member : 0;
+        whole = rows == 4 && row == 1 && col % 4 == 0 && quad_aligned(x, type);
     }
-}
 
-template <int QUADS, typename CHUNK>
-__device__ __forceinline__ void store_chunk(const pave_abi_rows &args, const tensors &t, char *y,
-                                            const row_place &place, CHUNK &chunk, int64_t first) {
-    if (args.link_count == 0 && args.y.col == 1 && args.cols % 4 == 0 && quad_aligned(y, args.y_type))
-        chunk.store(y, args.y_type, first);
-    else
-        store_linked<QUADS>(args, t, y, place, chunk, first);
-}
+    __device__ __forceinline__ bool here(int64_t first, int q, int) const {
+        const int near = cols - first < SPAN ? static_cast<int>(cols - first) : SPAN;
+        return q * MEMBERS < near;
+    }
 
-/* A row that registers hold: read once, an exponential a value. */
-template <typename TEAM, int QUADS, typename CHUNK>
-__device__ __forceinline__ void normalize_held(const pave_abi_rows &args, const tensors &t, char *y,
-                                               const row_place &place, CHUNK &chunk, float2 *states) {
+    template <int TYPE, bool ONCE> __device__ __forceinline__ void load_typed(int64_t first, float fill) {
+        const char *p = element_at(x, TYPE, first * col);
+        const int64_t apart = MEMBERS * col * element_bytes(TYPE);
+        if (whole) {
+            quad_bits<TYPE> quads[QUADS];
+#pragma unroll
+            for (int q = 0; q < QUADS; q++, p += apart) {
+                const auto *at = reinterpret_cast<const quad_bits<TYPE> *>(p);
+                quads[q].clear();
+                if (here(first, q, 0)) quads[q].bits = ONCE ? __ldcs(&at->bits) : at->bits;
+            }
+#pragma unroll
+            for (int q = 0; q < QUADS; q++) {
+                quads[q].unpack(v[q]);
+#pragma unroll
+                for (int c = 0; c < 4; c++) v[q][c] = here(first, q, c) ? v[q][c] : fill;
+            }
+            return;
+        }
+#pragma unroll
+        for (int q = 0; q < QUADS; q++, p += apart)
+#pragma unroll
+            for (int c = 0; c < 4; c++)
+                v[q][c] =
+                    here(first, q, c) && c < rows ? element_load(element_at(p, TYPE, c * row), TYPE) : fill;
+    }
+
+    /* `fill` stands beyond the row's end. */
+    template <bool ONCE> __device__ __forceinline__ void load(int64_t first, float fill) {
+        if (type == PAVE_T_F16)
+            load_typed<PAVE_T_F16, ONCE>(first, fill);
+        else if (type == PAVE_T_BF16)
+            load_typed<PAVE_T_BF16, ONCE>(first, fill);
+        else
+            load_typed<PAVE_T_F32, ONCE>(first, fill);
+    }
+
+    /* The quads come in turn, as they do along a row. */
+    __device__ __forceinline__ void store(const pave_abi_rows &args, const tensors &t, void *to,
+                                          const row_place &place, int64_t first) {
+        char *y = static_cast<char *>(to) + place_offset(args.y, args.y_type, place, first + member);
+        const int bytes = element_bytes(args.y_type);
+        const bool quads =
+            rows == 4 && args.y.row == 1 && args.y.col % 4 == 0 && quad_aligned(y, args.y_type);
+        patch<4, 1> four;
+#pragma unroll
+        for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
+#pragma unroll
+        for (int r = 0; r < 4; r++) four.row[r] = place.row + r, four.valid[r] = r < rows;
+        four.cols_valid = 1;
+#pragma unroll 1
+        for (int q = 0; q < QUADS && here(first, q, 0); q++, y += MEMBERS * args.y.col * bytes) {
+            four.col = first + member + q * MEMBERS;
+#pragma unroll
+            for (int r = 0; r < 4; r++) four.v[r][0] = v[0][r];
+            chain_apply<4, 1>(args.links, args.link_count, t, four);
+            const float out[4] = {four.v[0][0], four.v[1][0], four.v[2][0], four.v[3][0]};
+            if (quads)
+                quad_stream(y, args.y_type, out);
+            else
+                quad_scatter(y, args.y_type, args.y.row, rows, out);
+            this->shift();
+        }
+    }
+};
+
+/* Rows that registers hold: read once, an exponential a value. */
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ void normalize_held(const pave_abi_rows &args, CHUNK &chunk, float2 *shared) {
     const bool raised = args.reduce == PAVE_REDUCE_SOFTMAX;
     const float length = static_cast<float>(args.cols);
-    auto total = [&](float share) {
-        return TEAM::merge(PAVE_REDUCE_SUM, make_float2(share, 0.0f), states).x;
-    };
-    row_form form;
+    float2 s[CHUNK::ROWS] = {}, total[CHUNK::ROWS] = {};
+    row_form form[CHUNK::ROWS];
     chunk.template load<true>(0, args.reduce == PAVE_REDUCE_NORMALIZE ? 0.0f : -PV_INF);
     if (args.reduce == PAVE_REDUCE_NORMALIZE) {
-        form.a = total(chunk.sum()) / length;
-        form.b = 1.0f / sqrtf(total(chunk.squares(0, form.a)) / length + args.epsilon);
+        chunk.add(s);
+        TEAM::merge_each(PAVE_REDUCE_SUM, s, shared);
+#pragma unroll
+        for (int r = 0; r < CHUNK::ROWS; r++) form[r].a = s[r].x / length;
+        chunk.add_squares(form, total, [&](int q, int c) { return chunk.here(0, q, c); });
+        TEAM::merge_each(PAVE_REDUCE_SUM, total, shared);
+#pragma unroll
+        for (int r = 0; r < CHUNK::ROWS; r++) form[r].b = 1.0f / sqrtf(total[r].x / length + args.epsilon);
     } else {
-        const float top = TEAM::largest(chunk.largest(), states);
-        if (raised) chunk.raise(top);
-        form = form_of_state(args.reduce, make_float2(top, total(raised ? chunk.sum() : chunk.sum_exp(top))));
+        chunk.largest(s);
+        TEAM::merge_each(PAVE_REDUCE_MAX, s, shared);
+        if (raised) {
+            chunk.raise(s);
+            chunk.add(total);
+        } else {
+            chunk.add_exp(s);
+#pragma unroll
+            for (int r = 0; r < CHUNK::ROWS; r++) total[r].x = s[r].y;
+        }
+        TEAM::merge_each(PAVE_REDUCE_SUM, total, shared);
+#pragma unroll
+        for (int r = 0; r < CHUNK::ROWS; r++)
+            form[r] = form_of_state(args.reduce, make_float2(s[r].x, total[r].x));
     }
     chunk.apply(args.reduce, form, raised);
-    store_chunk<QUADS>(args, t, y, place, chunk, 0);
 }
 
 enum row_pass { PASS_EXP, PASS_SUM, PASS_SQUARES, PASS_STORE };
@@ -255,57 +281,69 @@ __device__ __forceinline__ row_form form_after(const pave_abi_rows &args, row_pa
     return {form.a, 1.0f / sqrtf(s.x / length + args.epsilon)};
 }
 
-/* A longer row: one loop of all passes, so that loading is there once. */
-template <typename TEAM, int QUADS, typename CHUNK>
-__device__ __forceinline__ void normalize_long(const pave_abi_rows &args, const tensors &t, char *y,
-                                               const row_place &place, CHUNK &chunk, float2 *states) {
+/* Longer rows: one loop of all passes, so that loading is there once. */
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ void normalize_long(const pave_abi_rows &args, const tensors &t, void *y,
+                                               const row_place &place, CHUNK &chunk, float2 *shared) {
     const float fill = args.reduce == PAVE_REDUCE_NORMALIZE ? 0.0f : -PV_INF;
-    row_form form = {0.0f, 0.0f};
+    row_form form[CHUNK::ROWS] = {};
     row_pass pass = args.reduce == PAVE_REDUCE_NORMALIZE ? PASS_SUM : PASS_EXP;
 #pragma unroll 1
     while (true) {
         const int reduce = pass == PASS_EXP ? PAVE_REDUCE_LOGSUMEXP : PAVE_REDUCE_SUM;
-        float2 s = pave_state_begin(reduce);
+        float2 s[CHUNK::ROWS];
+#pragma unroll
+        for (int r = 0; r < CHUNK::ROWS; r++) s[r] = pave_state_begin(reduce);
 #pragma unroll 1
-        for (int64_t first = 0; first < chunk.cols; first += CHUNK::SPAN) {
+        for (int64_t first = 0; first < args.cols; first += CHUNK::SPAN) {
             chunk.template load<false>(first, fill);
             if (pass == PASS_EXP) {
                 chunk.fold_exp(s);
             } else if (pass == PASS_SUM) {
-                s.x += chunk.sum();
+                chunk.add(s);
             } else if (pass == PASS_SQUARES) {
-                s.x += chunk.squares(first, form.a);
+                chunk.add_squares(form, s, [&](int q, int c) { return chunk.here(first, q, c); });
             } else {
                 chunk.apply(args.reduce, form, false);
-                store_chunk<QUADS>(args, t, y, place, chunk, first);
+                chunk.store(args, t, y, place, first);
             }
         }
         if (pass == PASS_STORE) return;
-        form = form_after(args, pass, TEAM::merge(reduce, s, states), form);
+        TEAM::merge_each(reduce, s, shared);
+#pragma unroll
+        for (int r = 0; r < CHUNK::ROWS; r++) form[r] = form_after(args, pass, s[r], form[r]);
         pass = pass == PASS_SUM ? PASS_SQUARES : PASS_STORE;
     }
 }
 
-template <typename TEAM, int QUADS>
+template <typename TEAM, typename CHUNK>
 __device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const void *x, void *y,
                                                const tensors &t) {
-    static_assert(TEAM::EACH == 1, "a row a team at a time");
-    using chunk_type = row_chunk<TEAM::MEMBERS, QUADS>;
-    __shared__ float2 states[TEAM::STATES];
+    static_assert(TEAM::EACH == 1, "a row a team at a time, or four that lie in quads");
+    __shared__ float2 shared[TEAM::STATES];
     const int64_t tiles = tiles_of(args.rows, TEAM::TILE), units = unit_count(args, tiles, 1);
 #pragma unroll 1
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
         const row_place place = TEAM::place(args, unit, tiles, 1);
-        chunk_type chunk;
-        chunk.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, 0);
-        chunk.step = args.x.col;
-        chunk.cols = place.row < args.rows ? args.cols : 0;
-        chunk.type = args.x_type, chunk.member = TEAM::member();
-        char *to = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0);
-        if (args.cols <= chunk_type::SPAN)
-            normalize_held<TEAM, QUADS>(args, t, to, place, chunk, states);
-        else
-            normalize_long<TEAM, QUADS>(args, t, to, place, chunk, states);
+        CHUNK chunk(args, x, place, TEAM::member());
+        if (args.cols <= CHUNK::SPAN) {
+            normalize_held<TEAM>(args, chunk, shared);
+            chunk.store(args, t, y, place, 0);
+        } else {
+            normalize_long<TEAM>(args, t, y, place, chunk, shared);
+        }
+    }
+}
+
+template <int LAYOUT, int ROWS, int LANES, int THREADS, int QUADS>
+__device__ __forceinline__ void normalize_any(const pave_abi_rows &args, const void *x, void *y,
+                                              const tensors &t) {
+    if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS) {
+        using team = quad_team<ROWS, THREADS>;
+        static_assert(team::MEMBERS == LANES, "as the table says");
+        normalize_rows<team, across_chunk<LANES, QUADS>>(args, x, y, t);
+    } else {
+        normalize_rows<row_team<ROWS, LANES, THREADS>, row_chunk<LANES, QUADS>>(args, x, y, t);
     }
 }
 
@@ -314,7 +352,7 @@ __device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const 
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::normalize_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS>, LOADS>(          \
+        pave::normalize_any<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS, LOADS>(                           \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_NORMALIZE_CUDA_ROWS(PAVE_KERNEL)

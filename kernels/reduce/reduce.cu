@@ -3,8 +3,11 @@
  * of the tables PAVE_REDUCE_CUDA_ROWS and PAVE_JOIN_CUDA_ROWS.
  *
  * Work: a row's team (team.cuh) reads it once; every member folds its share into one state, and the states are merged in
- * a fixed order. Alignment: none needed; where columns are 1 apart, all but a share's ends is read 16 bytes at a time. */
+ * a fixed order. A team's rows that one round of loads takes are all under way at once (held.cuh); others come in turn, round
+ * by round. Whichever they are, a member of the team ends each, so that they end together. Alignment: none needed; where
+ * columns are 1 apart, all but a share's ends is read 16 bytes at a time. */
 #include "kernels/cuda/epilogue.cuh"
+#include "kernels/reduce/held.cuh"
 #include "kernels/reduce/rows.h"
 #include "kernels/reduce/team.cuh"
 #include <limits.h>
@@ -15,6 +18,8 @@ namespace pave {
 constexpr int SCALAR_LOADS = 4;
 /* Rounds of loads that one chain of additions takes: its rounding would grow with the row. */
 constexpr int FOLD_RUN = 16;
+/* States that a joining lane has under way at once. */
+constexpr int JOIN_LOADS = 4;
 
 /* One member's share of a row or a part of one: every MEMBERS-th load's. */
 struct row_share {
@@ -25,54 +30,8 @@ struct row_share {
     int member;
 };
 
-/* 16 bytes of TYPE as float32. */
-template <int TYPE> struct wide {
-    static constexpr int COUNT = 16 / element_bytes(TYPE);
-
-    __device__ static __forceinline__ void unpack(uint4 q, float *v) {
-        const uint32_t words[4] = {q.x, q.y, q.z, q.w};
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            if constexpr (COUNT == 4) {
-                v[i] = __uint_as_float(words[i]);
-            } else {
-                v[2 * i] = half_to_float(TYPE, words[i] & 0xffffu);
-                v[2 * i + 1] = half_to_float(TYPE, words[i] >> 16);
-            }
-        }
-    }
-};
-
 __device__ __forceinline__ int clamp_int(int64_t n) {
     return n < INT_MAX ? static_cast<int>(n) : INT_MAX;
-}
-
-/* What changes no state. Where it equals all of a row's values, their columns come before it. */
-template <int REDUCE> __device__ __forceinline__ float neutral() {
-    return REDUCE == PAVE_REDUCE_SUM ? 0.0f : REDUCE == PAVE_REDUCE_MIN ? PV_INF : -PV_INF;
-}
-
-/* Folds N values; v[c] is of column index + c / COUNT * step + c % COUNT. */
-template <int REDUCE, int N, int COUNT>
-__device__ __forceinline__ float2 fold_values(float2 s, const float (&v)[N], int index, int step) {
-    if constexpr (REDUCE == PAVE_REDUCE_LOGSUMEXP) {
-        float top = s.x, sum = 0.0f;
-#pragma unroll
-        for (int c = 0; c < N; c++) top = PV_MAX(top, v[c]);
-        top = PV_MIN(top, PV_BIG);
-#pragma unroll
-        for (int c = 0; c < N; c += 4) sum += exp_terms(v + c, top);
-        return make_float2(top, s.y * exp_term(s.x - top) + sum);
-    } else if constexpr (REDUCE == PAVE_REDUCE_SUM) {
-#pragma unroll
-        for (int c = 0; c < N; c += 4) s.x += (v[c] + v[c + 1]) + (v[c + 2] + v[c + 3]);
-        return s;
-    } else {
-#pragma unroll
-        for (int c = 0; c < N; c++)
-            s = pave_state_fold(REDUCE, s, v[c], index + c / COUNT * step + c % COUNT);
-        return s;
-    }
 }
 
 /* A run's state joins those of the runs before. */
@@ -145,7 +104,6 @@ __device__ __forceinline__ float2 fold_wides(const char *x, int64_t count, int i
 template <int REDUCE, int TYPE, typename TEAM, int LOADS>
 __device__ __forceinline__ float2 fold_share(const row_share &share) {
     constexpr int BYTES = element_bytes(TYPE), COUNT = wide<TYPE>::COUNT, MEMBERS = TEAM::MEMBERS;
-    static_assert(!TEAM::ACROSS, "a row's own threads");
     const int member = share.member;
     if (share.col != BYTES)
         return fold_scalars<REDUCE, TYPE, MEMBERS>(share.x + member * share.col, share.col,
@@ -199,6 +157,15 @@ __device__ __forceinline__ float2 fold_any(int reduce, int type, const row_share
 #undef PAVE_STATE
 }
 
+/* Of row `member` of a team's. */
+template <typename TEAM, int LOADS>
+__device__ __forceinline__ float2 held_any(int reduce, int type, const held_rows<TEAM, LOADS> &held, int from,
+                                           float2 *states) {
+#define PAVE_STATE(REDUCE) held.template state<REDUCE>(type, from, states)
+    PAVE_BY_REDUCTION(reduce, PAVE_STATE)
+#undef PAVE_STATE
+}
+
 template <int ROWS, int THREADS, int LOADS>
 __device__ __forceinline__ float2 across_any(int reduce, int type, const quad_share &share, float2 *states){
 #define PAVE_STATE(REDUCE) across_state<REDUCE, ROWS, THREADS, LOADS>(type, share, states)
@@ -245,9 +212,35 @@ __device__ __forceinline__ void leave_state(const pave_abi_rows &args, const ten
         finish_row(args, t, y, place, s);
 }
 
+/* The state of row place.row + member, of a team whose rows begin there, or of their parts from column `from` on. */
+template <typename TEAM, int LOADS>
+__device__ __forceinline__ float2 team_state(const pave_abi_rows &args, const void *x, const row_place &place,
+                                             int64_t from, float2 *states) {
+    using held_type = held_rows<TEAM, LOADS>;
+    const int member = TEAM::member(), bytes = element_bytes(args.x_type);
+    const int64_t rows = args.rows - place.row, count = part_columns(args, from);
+    const char *first = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, from);
+    if (args.x.col == 1 && held_type::takes(first, args.x.row * bytes, count * bytes)) {
+        held_type held;
+        held.load(first, args.x.row * bytes, rows, static_cast<int>(count) * bytes,
+                  fill_word(args.reduce, args.x_type));
+        return held_any<TEAM, LOADS>(args.reduce, args.x_type, held, static_cast<int>(from), states);
+    }
+    row_share share = {first, args.x.col * bytes, 0, static_cast<int>(from), member};
+    float2 mine;
+#pragma unroll 1
+    for (int each = 0; each < TEAM::EACH; each++, share.x += args.x.row * bytes) {
+        share.count = each < rows ? count : 0;
+        const float2 s = fold_any<TEAM, LOADS>(args.reduce, args.x_type, share, states);
+        if (each == 0 || member == each) mine = s;
+    }
+    return mine;
+}
+
 template <typename TEAM, int LOADS>
 __device__ __forceinline__ void reduce_rows(const pave_abi_rows &args, const void *x, void *y,
                                             const tensors &t) {
+    static_assert(TEAM::EACH <= TEAM::MEMBERS, "a member ends a row");
     __shared__ float2 states[TEAM::STATES];
     const int64_t parts = args.slots > 0 ? args.slots : 1, tiles = tiles_of(args.rows, TEAM::TILE);
     const int64_t units = unit_count(args, tiles, parts);
@@ -255,18 +248,9 @@ __device__ __forceinline__ void reduce_rows(const pave_abi_rows &args, const voi
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
         row_place place = TEAM::place(args, unit, tiles, parts);
         const int64_t from = args.slots > 0 ? place.part * args.slice : 0;
-        row_share share;
-        share.col = args.x.col * element_bytes(args.x_type);
-        share.index = static_cast<int>(from);
-        share.member = TEAM::member();
-#pragma unroll 1
-        for (int each = 0; each < TEAM::EACH; each++, place.row += TEAM::TEAMS) {
-            const bool inside = place.row < args.rows;
-            share.x = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, from);
-            share.count = inside ? part_columns(args, from) : 0;
-            const float2 s = fold_any<TEAM, LOADS>(args.reduce, args.x_type, share, states);
-            if (share.member == 0 && inside) leave_state(args, t, y, place, s);
-        }
+        const float2 s = team_state<TEAM, LOADS>(args, x, place, from, states);
+        place.row += TEAM::member();
+        if (TEAM::member() < TEAM::EACH && place.row < args.rows) leave_state(args, t, y, place, s);
     }
 }
 
@@ -305,7 +289,7 @@ __device__ __forceinline__ void reduce_any(const pave_abi_rows &args, const void
     if constexpr (LAYOUT == PAVE__LAYOUT_ACROSS)
         reduce_across<ROWS, THREADS, LOADS>(args, x, y, t);
     else
-        reduce_rows<row_team<LAYOUT, ROWS, LANES, THREADS>, LOADS>(args, x, y, t);
+        reduce_rows<row_team<ROWS, LANES, THREADS>, LOADS>(args, x, y, t);
 }
 
 template <typename TEAM>
@@ -320,8 +304,16 @@ __device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void 
         const bool inside = place.row < args.rows;
         const float2 *states = all + state_index(args, place);
         float2 s = pave_state_begin(args.reduce);
-        for (int64_t slot = TEAM::member(); slot < args.slots && inside; slot += TEAM::MEMBERS)
-            s = state_merge(args.reduce, s, states[slot]);
+#pragma unroll 1
+        for (int64_t slot = TEAM::member(); slot < args.slots && inside; slot += JOIN_LOADS * TEAM::MEMBERS) {
+            float2 next[JOIN_LOADS];
+#pragma unroll
+            for (int u = 0; u < JOIN_LOADS; u++)
+                next[u] = slot + u * TEAM::MEMBERS < args.slots ? states[slot + u * TEAM::MEMBERS]
+                                                                : pave_state_begin(args.reduce);
+#pragma unroll
+            for (int u = 0; u < JOIN_LOADS; u++) s = state_merge(args.reduce, s, next[u]);
+        }
         s = TEAM::merge(args.reduce, s, nullptr);
         if (TEAM::member() == 0 && inside) finish_row(args, t, y, place, s);
     }
@@ -338,11 +330,10 @@ __device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void 
 PAVE_REDUCE_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
 
-#define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS)                                                    \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
-        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
-        pave::join_rows<pave::row_team<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS>>(                      \
-            args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS)                                                      \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                    \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) {   \
+        pave::join_rows<pave::row_team<ROWS, LANES, THREADS>>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES}); \
     }
 PAVE_JOIN_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

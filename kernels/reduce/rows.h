@@ -4,9 +4,8 @@
  *
  * …_CUDA_ROWS(X): X(name, layout, rows, lanes, threads, loads, blocks)
  *   rows    of a tile, which a block takes at a time
- *   lanes   that share a row: part of a warp, a warp or the block; ACROSS: share columns, of four rows each (reduce) or of one
- *           each (normalize)
- *   loads   of four values that a lane has under way at once
+ *   lanes   that share a row: part of a warp, a warp or the block; ACROSS: share columns, of four rows each
+ *   loads   that a lane has under way at once: of 16 bytes (reduce), of four values (normalize, ACROSS)
  *   blocks  a compute unit that registers leave room for
  * PAVE_JOIN_CUDA_ROWS(X): X(name, layout, rows, lanes, threads)
  * …_CL_ROWS(X): X(name, kind, layout, rows, threads, source) */
@@ -14,17 +13,18 @@
 #define PAVE_KERNELS_REDUCE_ROWS_H
 
 #define PAVE_REDUCE_CUDA_ROWS(X)                           \
-    X(pave_reduce_block_any, ROWS, 1, 256, 256, 4, 5)      \
-    X(pave_reduce_warp_any, ROWS, 8, 32, 256, 8, 4)        \
-    X(pave_reduce_octet_any, ROWS, 128, 8, 256, 2, 5)      \
+    X(pave_reduce_block_any, ROWS, 1, 256, 256, 8, 4)      \
+    X(pave_reduce_warp_any, ROWS, 4, 32, 128, 8, 7)        \
+    X(pave_reduce_octet_any, ROWS, 128, 8, 256, 2, 4)      \
     X(pave_reduce_across_any, ACROSS, 32, 32, 256, 4, 4)
 
 #define PAVE_NORMALIZE_CUDA_ROWS(X)                        \
-    X(pave_normalize_warps_any, ROWS, 1, 128, 128, 2, 10)  \
+    X(pave_normalize_warps_any, ROWS, 1, 128, 128, 8, 6)   \
+    X(pave_normalize_warp8_any, ROWS, 4, 32, 128, 8, 6)    \
     X(pave_normalize_warp_any, ROWS, 4, 32, 128, 4, 7)     \
     X(pave_normalize_octet_any, ROWS, 16, 8, 128, 2, 9)    \
     X(pave_normalize_block_any, ROWS, 1, 512, 512, 4, 2)   \
-    X(pave_normalize_across_any, ACROSS, 32, 8, 256, 8, 2)
+    X(pave_normalize_across_any, ACROSS, 16, 64, 256, 16, 2)
 
 #define PAVE_JOIN_CUDA_ROWS(X) X(pave_join_warp_any, ROWS, 8, 32, 256)
 

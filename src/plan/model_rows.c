@@ -7,9 +7,10 @@
 
 /* A dependent load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
 #define PASS_NS 600.0
-/* The same of several loads a lane, while memory is busy with all units': 64 blocks of 256 threads with four each stay under
- * a GPU's memory rate. */
+/* The same of four loads a lane or fewer, while memory is busy with all units': 64 blocks of 256 threads with four each stay
+ * under a GPU's memory rate. More of them take as much longer. */
 #define ROUND_NS 1200.0
+#define ROUND_LOADS 4
 #define ROW_NS 400.0
 #define TREE_NS 40.0
 /* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
@@ -52,9 +53,20 @@ static int64_t lanes_of(const pave__row *row) {
     return lanes > 0 ? lanes : 1;
 }
 
-/* Values that a row's lanes have under way at once where columns are 1 apart. */
+/* Values of a row that its lanes have under way at once, of `elem` bytes where columns are 1 apart. Across, a load takes one of
+ * each of four rows. */
 static int64_t round_of(const pave__row *row, int elem) {
-    return lanes_of(row) * (row->loads > 0 ? 4 * row->loads : LOAD_BYTES / elem);
+    int64_t loads = row->loads > 0 ? row->loads : row->layout == PAVE__LAYOUT_ACROSS ? LOADS_ACROSS : 1;
+    if (row->layout == PAVE__LAYOUT_ACROSS) return lanes_of(row) * loads;
+    bool quads = row->loads > 0 && row->family == PAVE__NORMALIZE;
+    return lanes_of(row) * loads * (quads ? 4 : LOAD_BYTES / elem);
+}
+
+/* Columns that are worked on in place of `cols`: whole rounds. */
+static double padded(const pave__row *row, const pave__step *s, double cols) {
+    if (row->loads == 0) return cols;
+    double round = (double)round_of(row, pave__type_bytes(s->in0.type));
+    return ceil(cols / round) * round;
 }
 
 /* How often a row is read: once where registers hold it between its sweeps. */
@@ -153,16 +165,18 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
     int64_t cols = row->family == PAVE__REDUCE && s->slots > 0 ? s->slice : columns(s, row->family);
     bool along = row->layout == PAVE__LAYOUT_ROWS;
     double lanes = (double)lanes_of(row);
-    double in_turn = along ? fmax(1, row->bm * lanes / fmax(1, row->threads)) : 1;
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
     double at_once = lanes;
-    if (row->layout == PAVE__LAYOUT_ACROSS)
-        at_once = lanes * LOADS_ACROSS;
-    else if (row->family == PAVE__JOIN || s->in0.col == 1)
-        at_once = (double)round_of(row, elem);
+    if (!along || row->family == PAVE__JOIN || s->in0.col == 1) at_once = (double)round_of(row, elem);
     double passes = ceil((double)cols / at_once) * reads(row, s);
     double trees = sweeps(s, row->family) - reads(row, s) + 1;
-    double pass = row->loads > 1 && along ? ROUND_NS : PASS_NS;
+    /* A team's rows of one round are under way together, others come in turn. */
+    double in_turn = along ? fmax(1, row->bm * lanes / fmax(1, row->threads)) : 1, loads = row->loads;
+    if (row->loads > 0 && (double)cols <= at_once) {
+        loads *= in_turn;
+        in_turn = 1;
+    }
+    double pass = row->loads > 1 && along ? ROUND_NS * fmax(1, loads / ROUND_LOADS) : PASS_NS;
     return ceil(waves) * in_turn * (ROW_NS + trees * TREE_NS * log2(lanes) + passes * pass);
 }
 
@@ -170,7 +184,9 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     pave__prediction p = {0};
     pave__count_waves(device, row, pave__rows_tiles(device, row, s), &p);
     double rows = (double)pave__batches(s->batch) * (double)s->m;
-    double elems = rows * (double)columns(s, row->family);
+    int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
+    double cols = (double)(parts > 1 ? s->slice : columns(s, row->family));
+    double elems = rows * (double)parts * padded(row, s, cols);
     bool map = row->family == PAVE__MAP;
     p.flops = elems * terms(s, row->family) * (map ? MAP_FLOPS : REDUCE_FLOPS) * sweeps(s, row->family);
     count_bytes(device, row, s, &p);
@@ -204,7 +220,8 @@ int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, 
     int64_t slots = wanted / blocks, most = step->n / SLICE_LEAST, round = SLICE_STEP;
     while (device->kind == PAVE_DEVICE_GPU && slots * 2 <= SLOTS_EVEN) slots *= 2;
     if (slots > most) slots = most;
-    if (row->loads > 0) round = round_of(row, pave__type_bytes(PAVE_T_F32));
+    int64_t at_once = round_of(row, pave__type_bytes(step->in0.type));
+    if (row->loads > 0 && at_once > round) round = at_once;
     *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), round), round);
     return pave__div_up(step->n, *slice);
 }

@@ -42,6 +42,14 @@ inline float reciprocal(float v) {
     return 1.0f / v;
 }
 
+inline float max_or_nan(float v, float w) {
+    return v > w || v != v ? v : w;
+}
+
+inline float min_or_nan(float v, float w) {
+    return v < w || v != v ? v : w;
+}
+
 inline float power_of_two(float v) {
     const float power = exp2f(v);
     return power < 0x1p-126f ? 0.0f : power;
