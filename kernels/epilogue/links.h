@@ -10,13 +10,16 @@
  *   rel, arg   evaluation error <= 2^-24 (rel |f(v)| + arg |v|), from the functions' documented ulps: exp 3,
  *              tanh 5, erf 16, log1p 2, expm1 3, division 2.5, each ulp at most 2 · 2^-24 relative
  * Words: PV_C(x) constant of v's type; PV_EXP, PV_EXPM1, PV_LOG1P, PV_TANH, PV_ERF, PV_ABS. a and b are of v's type.
- * A language may define PV_SIGMOID where it has a quicker form of the same accuracy.
+ * A language may define PV_SIGMOID and PV_GELU_ERF where it has a quicker form within the same bound.
  * Softplus is max(v, 0) + log1p(exp(-|v|)), which neither overflows nor loses small values. */
 #ifndef PAVE_KERNELS_EPILOGUE_LINKS_H
 #define PAVE_KERNELS_EPILOGUE_LINKS_H
 
 #ifndef PV_SIGMOID
 #define PV_SIGMOID(v) (PV_C(1.0f) / (PV_C(1.0f) + PV_EXP(-(v))))
+#endif
+#ifndef PV_GELU_ERF
+#define PV_GELU_ERF(v) (PV_C(0.5f) * (v) * (PV_C(1.0f) + PV_ERF((v) * PV_C(0.70710678118654752f))))
 #endif
 #define PV_SOFTPLUS(v) (((v) < PV_C(0.0f) ? PV_C(0.0f) : (v)) + PV_LOG1P(PV_EXP(-PV_ABS(v))))
 
@@ -25,7 +28,7 @@
     X(LEAKY_RELU, leaky_relu, "v < 0 ? a v : v", (v < PV_C(0.0f) ? a * v : v), A, 1, 0)                                         \
     X(SIGMOID, sigmoid, "1 / (1 + exp(-v))", PV_SIGMOID(v), 0.25, 13, 0)                               \
     X(TANH, tanh, "tanh v", PV_TANH(v), 1, 10, 0)                                                                      \
-    X(GELU_ERF, gelu_erf, "v (1 + erf(v / sqrt 2)) / 2", (PV_C(0.5f) * v * (PV_C(1.0f) + PV_ERF(v * PV_C(0.70710678118654752f)))), 1.1290,  \
+    X(GELU_ERF, gelu_erf, "v (1 + erf(v / sqrt 2)) / 2", PV_GELU_ERF(v), 1.1290,  \
       4, 20)                                                                                                 \
     X(GELU_TANH, gelu_tanh, "v (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3))) / 2",                                                                                  \
       (PV_C(0.5f) * v *                                                                                      \

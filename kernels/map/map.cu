@@ -13,25 +13,30 @@
 
 namespace pave {
 
-/* Four values of the place's row from column `col` on, through the links, to y. */
-__device__ __forceinline__ void map_finish(const pave_abi_rows &args, const tensors &t, void *y,
-                                           const row_place &place, int64_t col, patch<1, 4> &four) {
+/* Four values of the place's row from column `col` on, through the links. */
+__device__ __forceinline__ void map_links(const pave_abi_rows &args, const tensors &t, const row_place &place,
+                                          int64_t col, patch<1, 4> &four) {
     const int in = quad_count(args.cols - col);
-    if (args.link_count > 0) {
-        four.row[0] = place.row;
-        four.col = col;
-        four.valid[0] = four.cols_valid = in;
+    if (args.link_count == 0) return;
+    four.row[0] = place.row;
+    four.col = col;
+    four.valid[0] = four.cols_valid = in;
 #pragma unroll
-        for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
-        chain_apply<1, 4>(args.links, args.link_count, t, four);
+    for (int d = 0; d < PAVE_BATCH_DIMS; d++) four.batch[d] = place.batch[d];
+    chain_apply<1, 4>(args.links, args.link_count, t, four);
+    if (in == 4) return;
 #pragma unroll
-        for (int c = 0; c < 4; c++) four.v[0][c] = c < in ? four.v[0][c] : 0.0f;
-    }
+    for (int c = 0; c < 4; c++) four.v[0][c] = c < in ? four.v[0][c] : 0.0f;
+}
+
+/* Four values to the place's row of y from column `col` on. */
+__device__ __forceinline__ void map_put(const pave_abi_rows &args, void *y, const row_place &place,
+                                        int64_t col, const float (&v)[4]) {
     if (args.y_type == PAVE_T_F16X2) /* a sum's; its width is whole blocks */
-        return pairs_store(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0), col, in,
-                           four.v[0]);
+        return pairs_store(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, 0), col,
+                           quad_count(args.cols - col), v);
     quad_scatter(static_cast<char *>(y) + place_offset(args.y, args.y_type, place, col), args.y_type,
-                 args.y.col, quad_count(args.width - col), four.v[0]);
+                 args.y.col, quad_count(args.width - col), v);
 }
 
 /* Loads that a sum has under way at once. */
@@ -114,13 +119,22 @@ __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *
         } else {
             map_load<QUADS>(args, from, place, col, shape.down, shape.right, v);
         }
+        /* Where y is whole quads, what they are and where they lie is asked once. */
+        char *to = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, col);
+        const int64_t apart =
+            (shape.down * args.y.row + shape.right * args.y.col) * element_bytes(args.y_type);
+        const bool whole = !SUM && whole_quads(args.y, args.y_type, args.width, to);
 #pragma unroll 1
-        for (int q = 0; q < QUADS; q++) {
+        for (int q = 0; q < QUADS; q++, to += apart) {
             if (place.row >= args.rows || col >= args.width) break;
             patch<1, 4> four;
 #pragma unroll
             for (int c = 0; c < 4; c++) four.v[0][c] = v[0][c];
-            map_finish(args, t, y, place, col, four);
+            map_links(args, t, place, col, four);
+            if (whole)
+                quad_stream(to, args.y_type, four.v[0]);
+            else
+                map_put(args, y, place, col, four.v[0]);
             place.row += shape.down, col += shape.right;
             /* The next quad becomes the first: registers have no index at run time. */
 #pragma unroll
@@ -190,7 +204,8 @@ __device__ __forceinline__ void map_turn(const pave_abi_rows &args, const void *
 #pragma unroll
             for (int c = 0; c < 4; c++)
                 four.v[0][c] = turned[out_col + c][thread / RIGHT + q * (THREADS / RIGHT)];
-            map_finish(args, t, y, place, col + out_col, four);
+            map_links(args, t, place, col + out_col, four);
+            map_put(args, y, place, col + out_col, four.v[0]);
         }
         __syncthreads();
     }
@@ -207,8 +222,9 @@ __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x
 
 } // namespace pave
 
+/* Blocks a unit: as many as the assembler needs no spills for, which it does not see by itself. */
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, COLS, THREADS)                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, 3)                                               \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
         pave::map_any<PAVE__LAYOUT_##LAYOUT, ROWS, COLS, THREADS>(args, x, y,                              \
                                                                   pave::tensors{PAVE_TENSOR_NAMES});       \
@@ -217,7 +233,7 @@ PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
 
 #define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                               \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
         static_assert(COLS == 4 * THREADS, "a quad a thread");                                             \
         pave::map_rows<1, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                    \
