@@ -1,40 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family gemm for CPUs: one item a group, explicit vectors. A group owns PAVE_BM × PAVE_BN outputs. For each PAVE_BK of k its
- * rows of A are copied to strips of a register tile's rows, 16 of k of each row behind one another, so that a strip is read
- * as one stream; then its columns' share of B comes, two vectors of columns at a time, into a panel [k][two vectors] that
- * meets all strips while it is in the first-level cache. Both are float32 in local memory, which is plain cached memory on a
- * CPU, and zero up to the next multiple of 16 of k. Sums leave the registers after each PAVE_BK, which shortens the chains of
- * rounding. Few rows do not pay for a transposition: where k is contiguous they are dot products along it. Any strides, any
- * alignment of whole elements; vectors run along whichever side of an operand is contiguous. Local memory: PAVE_BM * PAVE_BN +
- * PAVE_BK * (PAVE_BM + 32) floats.
+ * Family gemm for CPUs: one item a group, explicit vectors. A group owns at most PAVE_BM × PAVE_BN outputs. For each PAVE_BK
+ * of k its rows of A are copied to strips (panels.h); then its columns' share of B comes, two vectors of columns at a time,
+ * into a panel that meets all strips while it is in the first-level cache. Both are in local memory, which is plain cached
+ * memory on a CPU. Sums leave the registers after each PAVE_BK, which shortens the chains of rounding. Few rows do not pay for
+ * a transposition: where k is contiguous they are dot products along it. Any strides, any alignment of whole elements; vectors
+ * run along whichever side of an operand is contiguous. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BM + 32) floats.
  */
 #define PV_W PAVE_VECTOR_WIDTH
 #include "prelude.h"
 #include "chain.h"
 #include "vector_reduce.h"
 #include "tiles.h"
+#include "panels.h"
 
-/* Registers: 12 × 2 vectors of 32 where vectors are 16 wide (AVX-512), else 6 × 2 of 16. What is left of a tile's rows is
- * multiplied by 4 × 2 where that is enough. */
-#if PV_W == 16
-#define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define PV_MR 12
-#else
-#define PV_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#define PV_MR 6
-#endif
 #define PV_FOUR(X) X(0) X(1) X(2) X(3)
-#define PV_NR (2 * PV_W)
-#define PV_CHUNK 16 /* of k: what a row of a strip has in one place */
 #define PV_FEW 24   /* rows up to which dot products win */
 #define PV_STREAM 4 /* rows up to which a B of contiguous columns is better read where it lies */
 #define PV_STREAM_COLS (8 * PV_W)
 #define PV_STREAM_FOLD 256
-#if PAVE_BM % PV_MR != 0 || PAVE_BN % PV_NR != 0 || PAVE_BK % PV_CHUNK != 0
-#error gemm_cpu: the tile must be whole register tiles and chunks
-#endif
 
-/* C[0 … rows)[0 … PV_NR) (row stride PAVE_BN) gains a strip's first rows times a panel over `count` of k. */
+/* Lines that will be asked for soon: two a chunk. */
+typedef struct pv_ahead {
+    __global const char *at;
+    long other, step; /* bytes to a chunk's second line, and to the next chunk's first */
+} pv_ahead;
+
+/* C[0 … rows)[0 … PV_NR) (row stride PAVE_BN) gains a strip's first rows times a panel over `count` of k. A strip whose rows
+ * are few is multiplied by 4 × 2 vectors. The latency of memory is hidden here, where a tile spends its time. */
+#define PV_START(i)                             \
+    __global const char *next##i = ahead[i].at; \
+    const long other##i = ahead[i].other, step##i = ahead[i].step;
+#define PV_NEXT(i)                \
+    PV_FETCH(next##i);            \
+    PV_FETCH(next##i + other##i); \
+    next##i += step##i;
 #define PV_ZERO(i) PV_VT l##i = PV_C(0.0f), r##i = PV_C(0.0f);
 #define PV_FMA(i)                              \
     {                                          \
@@ -42,173 +41,113 @@
         l##i = fma(v, wl, l##i);               \
         r##i = fma(v, wr, r##i);               \
     }
-#define PV_STEP(ROWS)                                                \
-    {                                                                \
-        const PV_VT wl = PV_VLOAD(0, w), wr = PV_VLOAD(0, w + PV_W); \
-        ROWS(PV_FMA)                                                 \
-        w += PV_NR;                                                  \
-        x++;                                                         \
+#define PV_STEP(ROWS)                                    \
+    {                                                    \
+        const PV_VT wl = PV_AT(w), wr = PV_AT(w + PV_W); \
+        ROWS(PV_FMA)                                     \
+        w += PV_NR;                                      \
+        x++;                                             \
     }
-#define PV_KEEP(i)                                                             \
-    {                                                                          \
-        __local float *to = c + i * PAVE_BN;                                   \
-        PV_VSTORE(first ? l##i : PV_VLOAD(0, to) + l##i, 0, to);               \
-        PV_VSTORE(first ? r##i : PV_VLOAD(0, to + PV_W) + r##i, 0, to + PV_W); \
-    }
+#define PV_PUT(i) PV_AT(c + i * PAVE_BN) = l##i, PV_AT(c + i * PAVE_BN + PV_W) = r##i;
+#define PV_ADD(i) PV_AT(c + i * PAVE_BN) += l##i, PV_AT(c + i * PAVE_BN + PV_W) += r##i;
 #define PV_DEFINE_MICRO(NAME, ROWS)                                                                  \
     PV_CALLED void NAME(__local float *c, __local const float *x, __local const float *w, int count, \
-                        int first) {                                                                 \
+                        int first, const pv_ahead *ahead) {                                          \
+        PV_START(0)                                                                                  \
+        PV_START(1)                                                                                  \
+        PV_START(2)                                                                                  \
         ROWS(PV_ZERO)                                                                                \
         PV_ROLLED                                                                                    \
-        for (; count > 0; count -= PV_CHUNK, x += (PV_MR - 1) * PV_CHUNK) PV_ROLLED                  \
-        for (int k = 0; k < PV_CHUNK; k += 4) {                                                      \
-            PV_STEP(ROWS)                                                                            \
-            PV_STEP(ROWS)                                                                            \
-            PV_STEP(ROWS)                                                                            \
-            PV_STEP(ROWS)                                                                            \
+        for (; count > 0; count -= PV_CHUNK, x += (PV_MR - 1) * PV_CHUNK) {                          \
+            PV_NEXT(0)                                                                               \
+            PV_NEXT(1)                                                                               \
+            PV_NEXT(2)                                                                               \
+            PV_ROLLED                                                                                \
+            for (int k = 0; k < PV_CHUNK; k += 4) {                                                  \
+                PV_STEP(ROWS)                                                                        \
+                PV_STEP(ROWS)                                                                        \
+                PV_STEP(ROWS)                                                                        \
+                PV_STEP(ROWS)                                                                        \
+            }                                                                                        \
         }                                                                                            \
-        ROWS(PV_KEEP)                                                                                \
+        if (first) {                                                                                 \
+            ROWS(PV_PUT)                                                                             \
+        } else {                                                                                     \
+            ROWS(PV_ADD)                                                                             \
+        }                                                                                            \
     }
 PV_DEFINE_MICRO(pv_micro, PV_ROWS)
 PV_DEFINE_MICRO(pv_micro_few, PV_FOUR)
+#undef PV_START
+#undef PV_NEXT
 #undef PV_ZERO
 #undef PV_FMA
 #undef PV_STEP
-#undef PV_KEEP
+#undef PV_PUT
+#undef PV_ADD
 
-/* Up to the next whole chunk. */
-PV_INLINE int pv_padded(int count) {
-    return (count + PV_CHUNK - 1) / PV_CHUNK * PV_CHUNK;
+/* Part `i` of `parts` of a block at `from`, strides in bytes: two of its rows where k is contiguous, else the first lines of
+ * 2 * PV_CHUNK of k. Beyond them nothing new. */
+PV_INLINE pv_ahead pv_part(__global const char *from, long row, long col, int width, int i, int parts) {
+    pv_ahead next = {from, 0, 0};
+    if (i >= (col == width ? parts : PAVE_BK / (2 * PV_CHUNK))) return next;
+    next.at += 2 * i * (col == width ? row : PV_CHUNK * col);
+    next.other = col == width ? row : col;
+    next.step = col == width ? 64 : 2 * col;
+    return next;
 }
 
-/* Eight rows of eight k each to a panel the other way round. Vectors are put together from scalars, here and in walk.h: of
- * halves, unoptimized, they leave a shuffle that Oclgrind does not know. */
-PV_INLINE void pv_turn8(__local float *to, float8 x0, float8 x1, float8 x2, float8 x3, float8 x4, float8 x5,
-                        float8 x6, float8 x7) {
-#define PV_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
-#define PV_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
-#define PV_EVEN(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
-#define PV_ODD(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
-#define PV_FIRST(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
-#define PV_LAST(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
-    const float8 t0 = PV_LOW(x0, x1), t1 = PV_HIGH(x0, x1), t2 = PV_LOW(x2, x3), t3 = PV_HIGH(x2, x3);
-    const float8 t4 = PV_LOW(x4, x5), t5 = PV_HIGH(x4, x5), t6 = PV_LOW(x6, x7), t7 = PV_HIGH(x6, x7);
-    const float8 u0 = PV_EVEN(t0, t2), u1 = PV_ODD(t0, t2), u2 = PV_EVEN(t1, t3), u3 = PV_ODD(t1, t3);
-    const float8 u4 = PV_EVEN(t4, t6), u5 = PV_ODD(t4, t6), u6 = PV_EVEN(t5, t7), u7 = PV_ODD(t5, t7);
-    vstore8(PV_FIRST(u0, u4), 0, to);
-    vstore8(PV_FIRST(u1, u5), 0, to + PV_NR);
-    vstore8(PV_FIRST(u2, u6), 0, to + 2 * PV_NR);
-    vstore8(PV_FIRST(u3, u7), 0, to + 3 * PV_NR);
-    vstore8(PV_LAST(u0, u4), 0, to + 4 * PV_NR);
-    vstore8(PV_LAST(u1, u5), 0, to + 5 * PV_NR);
-    vstore8(PV_LAST(u2, u6), 0, to + 6 * PV_NR);
-    vstore8(PV_LAST(u3, u7), 0, to + 7 * PV_NR);
-#undef PV_LOW
-#undef PV_HIGH
-#undef PV_EVEN
-#undef PV_ODD
-#undef PV_FIRST
-#undef PV_LAST
-}
-
-/* A panel of `cols` columns of B from `b` on, `count` of k, where k is contiguous: eight columns (past the last that one
- * again) along all of k, so that few streams are open at a time. */
-PV_CALLED void pv_pack_b(__local float *panel, __global const char *b, long ldb, int cols, int count) {
-    for (int n = 0; n < PV_NR; n += 8) {
-        long at[8];
-        for (int i = 0; i < 8; i++) at[i] = min(n + i, cols - 1) * ldb;
-        int k = 0;
-#define PV_GET(i) pv_load8(b, PAVE_B_TYPE, at[i] + k)
-        PV_ROLLED
-        for (; k + 8 <= count; k += 8)
-            pv_turn8(panel + k * PV_NR + n, PV_GET(0), PV_GET(1), PV_GET(2), PV_GET(3), PV_GET(4), PV_GET(5),
-                     PV_GET(6), PV_GET(7));
-#undef PV_GET
-        PV_ROLLED
-        for (; k < pv_padded(count); k++) PV_ROLLED
-        for (int i = 0; i < 8; i++)
-            panel[k * PV_NR + n + i] = k < count ? pv_load1(b, PAVE_B_TYPE, at[i] + k) : 0.0f;
+/* A's rows of the tile as strips, `count` of k. */
+PV_CALLED void pv_pack_strips(__local float *strips, __global const char *a, const pv_job *job, int count) {
+    for (int r = 0; r < job->rows; r += PV_MR) {
+        __global const char *from = a + r * job->a_row * PV_WIDTH(PAVE_A_TYPE);
+        if (job->a_col == 1)
+            pv_pack_a(strips + r * PAVE_BK, from, job->a_row, job->rows - r, count);
+        else
+            pv_turn_a(strips + r * PAVE_BK, from, job->a_row, job->a_col, job->rows - r, count);
     }
 }
 
-/* The same where it is not: vectors of columns where those are. */
-PV_CALLED void pv_copy_b(__local float *panel, __global const char *b, long row, long col, int cols,
-                         int count) {
-    const int whole = row == 1 && cols >= PV_NR ? count : 0;
-    int k = 0;
-    PV_ROLLED
-    for (; k < whole; k++) {
-        PV_VSTORE(pv_load(b, PAVE_B_TYPE, k * col), 0, panel + k * PV_NR);
-        PV_VSTORE(pv_load(b, PAVE_B_TYPE, k * col + PV_W), 0, panel + k * PV_NR + PV_W);
-    }
-    PV_ROLLED
-    for (; k < pv_padded(count); k++) PV_ROLLED
-    for (int n = 0; n < PV_NR; n++)
-        panel[k * PV_NR + n] = n < cols && k < count ? pv_load1(b, PAVE_B_TYPE, k * col + n * row) : 0.0f;
-}
-
-/* Where row r and k of a strip's chunks are. */
-#define PV_STRIP(r, k) ((k) / PV_CHUNK * (PV_MR * PV_CHUNK) + (r)*PV_CHUNK + (k) % PV_CHUNK)
-
-/* A strip of A: `rows` rows, the last one again where they are fewer than PV_MR, where k is contiguous. */
-PV_CALLED void pv_pack_a(__local float *strip, __global const char *a, long lda, int rows, int count) {
-    for (int r = 0; r < PV_MR; r++) {
-        const long from = min(r, rows - 1) * lda;
-        int k = 0;
-        PV_ROLLED
-        for (; k + PV_W <= count; k += PV_W)
-            PV_VSTORE(pv_load(a, PAVE_A_TYPE, from + k), 0, strip + PV_STRIP(r, k));
-        PV_ROLLED
-        for (; k < pv_padded(count); k++)
-            strip[PV_STRIP(r, k)] = k < count ? pv_load1(a, PAVE_A_TYPE, from + k) : 0.0f;
-    }
-}
-
-/* The same where it is not: four rows by four k at a time where rows are contiguous. */
-PV_CALLED void pv_turn_a(__local float *strip, __global const char *a, long row, long col, int rows,
-                         int count) {
-    for (int k = 0; k < pv_padded(count); k += 4) {
-        int r = 0;
-        PV_ROLLED
-        for (; row == 1 && r + 4 <= min(rows, PV_MR) && k + 4 <= count; r += 4) {
-            const long from = r + k * col;
-            pv_turn_quad(strip + PV_STRIP(r, k), PV_CHUNK, pv_load4(a, PAVE_A_TYPE, from),
-                    pv_load4(a, PAVE_A_TYPE, from + col), pv_load4(a, PAVE_A_TYPE, from + 2 * col),
-                    pv_load4(a, PAVE_A_TYPE, from + 3 * col));
-        }
-        PV_ROLLED
-        for (; r < PV_MR; r++) PV_ROLLED
-        for (int i = k; i < k + 4; i++)
-            strip[PV_STRIP(r, i)] =
-                i < count ? pv_load1(a, PAVE_A_TYPE, min(r, rows - 1) * row + i * col) : 0.0f;
+/* All strips times the panel of columns n on. While they are at it, memory brings the next panel, and the next block of A
+ * or, in the last round, the lines that the sums will go to. */
+PV_CALLED void pv_multiply(__local float *c, __local const float *strips, __local const float *panel,
+                           const pv_job *job, __global const char *a, __global const char *b, int n,
+                           int count, long left, int first, int y_width) {
+    const long a_row = job->a_row * PV_WIDTH(PAVE_A_TYPE), a_col = job->a_col * PV_WIDTH(PAVE_A_TYPE);
+    const long b_row = job->b_row * PV_WIDTH(PAVE_B_TYPE), b_col = job->b_col * PV_WIDTH(PAVE_B_TYPE);
+    const long y_row = job->y_row * y_width;
+    for (int r = 0; r < job->rows; r += PV_MR) {
+        pv_ahead ahead[3];
+        for (int i = 0; i < 2; i++)
+            ahead[i] = pv_part(b + (n + PV_NR) * b_row, b_row, b_col, PV_WIDTH(PAVE_B_TYPE),
+                               r / PV_MR * 2 + i, PV_NR / 2);
+        if (left > PAVE_BK)
+            ahead[2] = pv_part(a + PAVE_BK * a_col + r * a_row, a_row, a_col, PV_WIDTH(PAVE_A_TYPE),
+                               n / PV_NR, PV_MR / 2);
+        else
+            ahead[2] = (pv_ahead){job->y + r * y_row + n * y_width, 64, y_row};
+        if (job->rows - r <= 4)
+            pv_micro_few(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, first, ahead);
+        else
+            pv_micro(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, first, ahead);
     }
 }
 
 /* The whole tile's sums over k by panels. */
-PV_CALLED void pv_by_panels(__local float *c, __local float *strips, __local float *panel,
-                            const pv_job *job) {
+PV_CALLED void pv_by_panels(__local float *c, __local float *strips, __local float *panel, const pv_job *job,
+                            int y_width) {
     for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
         const int count = (int)min(job->k - k0, (long)PAVE_BK);
         __global const char *a = job->a + k0 * job->a_col * PV_WIDTH(PAVE_A_TYPE);
         __global const char *b = job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE);
-        for (int r = 0; r < job->rows; r += PV_MR) {
-            __global const char *from = a + r * job->a_row * PV_WIDTH(PAVE_A_TYPE);
-            if (job->a_col == 1)
-                pv_pack_a(strips + r * PAVE_BK, from, job->a_row, job->rows - r, count);
-            else
-                pv_turn_a(strips + r * PAVE_BK, from, job->a_row, job->a_col, job->rows - r, count);
-        }
+        pv_pack_strips(strips, a, job, count);
         for (int n = 0; n < job->cols; n += PV_NR) {
             __global const char *from = b + n * job->b_row * PV_WIDTH(PAVE_B_TYPE);
             if (job->b_col == 1)
                 pv_pack_b(panel, from, job->b_row, job->cols - n, count);
             else
                 pv_copy_b(panel, from, job->b_row, job->b_col, job->cols - n, count);
-            for (int r = 0; r < job->rows; r += PV_MR)
-                if (job->rows - r <= 4)
-                    pv_micro_few(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, k0 == 0);
-                else
-                    pv_micro(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, k0 == 0);
+            pv_multiply(c, strips, panel, job, a, b, n, count, job->k - k0, k0 == 0, y_width);
         }
     }
 }
@@ -315,13 +254,10 @@ PV_CALLED void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __loc
     const int cols = job->cols, end = (cols + PV_W - 1) / PV_W * PV_W, reduce = args->reduce;
     PV_ROLLED
     for (int n = cols; n < end; n++) c[n] = 0.0f;
-    for (int n = 0; n < cols; n += PV_W) {
-        int count = min(cols - n, PV_W);
-        PV_VT v = pv_chain(args->links, args->link_count, job->batch, job->row + r, job->col + n, count,
-                           PV_VLOAD(0, c + n), PV_TENSORS);
-        if (args->y_type != PAVE_T_NONE) pv_store_some(job->y, args->y_type, r * job->y_row + n, count, v);
-        if (reduce != 0) PV_VSTORE(v, 0, c + n);
-    }
+    pv_chain_row(args->links, args->link_count, job->batch, job->row + r, job->col, c, cols, PV_TENSORS);
+    PV_ROLLED
+    for (int n = 0; args->y_type != PAVE_T_NONE && n < cols; n += PV_W)
+        pv_store_some(job->y, args->y_type, r * job->y_row + n, cols - n, PV_AT(c + n));
     if (reduce == 0) return;
     PV_ROLLED
     for (int n = cols; n < end; n++) c[n] = pv_identity(reduce);
@@ -340,7 +276,7 @@ PV_CALLED void pv_work(const pave_abi_gemm *args, __global const char *a, __glob
         else if (job.rows <= PV_STREAM && job.b_row == 1 && job.cols % PV_STREAM_COLS == 0)
             pv_by_streams(c, &job);
         else
-            pv_by_panels(c, strips, panel, &job);
+            pv_by_panels(c, strips, panel, &job, PV_WIDTH(args->y_type));
         for (int r = 0; r < job.rows; r++) pv_finish_row(args, &job, c + r * PAVE_BN, r, PV_TENSORS);
     }
 }

@@ -76,4 +76,38 @@ static inline PV_VT pv_chain(const pave_abi_link *links, int link_count, const l
     return v;
 }
 
+#if PAVE_THREADS == 1
+/* The same on `cols` columns from (row, col) on, in local memory that goes on to the next whole vector: a link at a time, so
+ * that what a link is has to be found out once a row. */
+static inline void pv_link_row(const pave_abi_link *link, __global const char *tensor, const long *batch,
+                               long row, long col, __local float *v, int cols) {
+    const int op = link->op;
+    if ((PAVE_LINK_MASK & PV_BINARY_MASK) != 0u && op >= PV_OP_ADD && op <= PV_OP_DIV) {
+        PV_ROLLED
+        for (int n = 0; n < cols; n += PV_W) {
+            const PV_VT x = PV_AT(v + n), t = pv_operand(link, tensor, batch, row, col + n, cols - n);
+            PV_AT(v + n) = op == PV_OP_ADD   ? x + t
+                           : op == PV_OP_SUB ? x - t
+                           : op == PV_OP_MUL ? x * t
+                                             : x / t;
+        }
+        return;
+    }
+#define PV_ACTIVATION(ENUM, NAME, FORMULA, EXPR, LIPSCHITZ, REL, ARG)                               \
+    if (PV_USES(PV_OP_##ENUM) && op == PV_OP_##ENUM) {                                              \
+        PV_ROLLED                                                                                   \
+        for (int n = 0; n < cols; n += PV_W)                                                        \
+            PV_AT(v + n) = pv_activation(PV_OP_##ENUM, PV_AT(v + n), PV_C(link->a), PV_C(link->b)); \
+    }
+    PAVE_ACTIVATIONS(PV_ACTIVATION)
+#undef PV_ACTIVATION
+}
+
+PV_CALLED void pv_chain_row(const pave_abi_link *links, int link_count, const long *batch, long row, long col,
+                            __local float *v, int cols, PV_TENSOR_ARGS) {
+    for (int i = 0; i < link_count; i++)
+        pv_link_row(links + i, pv_pick(i, PV_TENSORS), batch, row, col, v, cols);
+}
+#endif
+
 #endif

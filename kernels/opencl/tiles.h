@@ -39,6 +39,16 @@ static inline long2 pv_tile(long index, long tiles_m, long tiles_n, long group_m
     return (long2)(first + rest % height, rest / height);
 }
 
+/* Where tile `index` of n rows or columns begins. A GPU's groups compute whole tiles whatever they hold. A CPU's time is what a
+ * tile holds, so there they are all of as many whole register tiles, to one. */
+static inline long pv_tile_start(long index, long n, int tile, int unit) {
+#if PAVE_THREADS == 1
+    return index * pv_tiles_of(n, unit) / pv_tiles_of(n, tile) * unit;
+#else
+    return index * tile;
+#endif
+}
+
 /* Where the scale of a tile's first row is: matrices with scales lie one behind the other, `offset` bytes before
  * this one's. */
 static inline long pv_scale_at(long base, long offset, long ld, long row, int type) {
@@ -92,18 +102,19 @@ static inline void pv_take(const pave_abi_gemm *args, __global const char *a, __
     }
     long2 at =
         pv_tile(tile - of.tile_base, pv_tiles_of(of.m, PAVE_BM), pv_tiles_of(of.n, PAVE_BN), args->group_m);
-    long row = at.x * PAVE_BM, col = at.y * PAVE_BN;
+    long row = pv_tile_start(at.x, of.m, PAVE_BM, PAVE_WM), col = pv_tile_start(at.y, of.n, PAVE_BN, PAVE_WN);
     job->a = a + args->a.offset + of.a_offset + row * of.a_row * PV_WIDTH(PAVE_A_TYPE);
     job->b = b + args->b.offset + of.b_offset + col * of.b_row * PV_WIDTH(PAVE_B_TYPE);
     job->y = y + args->y.offset + of.y_offset + (row * of.y_row + col) * PV_WIDTH(args->y_type);
     job->p = (__global float *)(p + args->p_offset) +
-            ((states + of.row_base + row) * args->slots + at.y * (PAVE_BN / PAVE_SLICE)) * 2;
+             ((states + of.row_base + row) * args->slots + at.y * (PAVE_BN / PAVE_SLICE)) * 2;
     job->a_scale = pv_scale_at(args->a_scale, of.a_offset, of.a_row, row, PAVE_A_TYPE);
     job->b_scale = pv_scale_at(args->b_scale, of.b_offset, of.b_row, col, PAVE_B_TYPE);
     job->a_row = of.a_row, job->a_col = of.a_col, job->b_row = of.b_row, job->b_col = of.b_col;
     job->y_row = of.y_row, job->k = of.k;
     job->row = of.row_base + row, job->col = col;
-    job->rows = (int)min(of.m - row, (long)PAVE_BM), job->cols = (int)min(of.n - col, (long)PAVE_BN);
+    job->rows = (int)(min(pv_tile_start(at.x + 1, of.m, PAVE_BM, PAVE_WM), of.m) - row);
+    job->cols = (int)(min(pv_tile_start(at.y + 1, of.n, PAVE_BN, PAVE_WN), of.n) - col);
 }
 
 #endif

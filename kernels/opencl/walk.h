@@ -22,19 +22,6 @@
 /* Matrices of a launch. */
 #define PV_MATRICES(args) ((args).batch[0] * (args).batch[1] * (args).batch[2])
 
-/* For functions that take local memory. Left to itself a compiler may keep one as a call and, where every
- * caller passes the same array, name the array in it; PoCL 3.1 gives a kernel's arrays their memory in the
- * kernel alone. */
-#ifndef PV_INLINE /* a checker that builds without optimization wants it plain */
-#define PV_INLINE static inline __attribute__((always_inline))
-#endif
-
-/* For a kernel's large parts, where it has many: inlined, each would be optimised once more for every loop that it ends up in,
- * which takes a CPU's compiler most of a build (PoCL 3.1: 1.9 s where calls take 0.6). What is local goes in as a pointer
- * whose start the compiler cannot tell, so that it has no array to name. */
-#define PV_CALLED static __attribute__((noinline))
-#define PV_UNKNOWN_ZERO(length) ((length) < 0 ? 1 : 0)
-
 /* The first `count` lanes, `lane` elements apart. */
 static inline void pv_put(__global char *y, int type, long first, long lane, int count, PV_VT v) {
     if (lane == 1 && count >= PV_W) {
