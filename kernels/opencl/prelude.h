@@ -66,20 +66,18 @@
 #define PV_CALLED static __attribute__((noinline))
 #define PV_UNKNOWN_ZERO(length) ((length) < 0 ? 1 : 0)
 
-#if PAVE_THREADS == 1
 /* A vector in local memory at a multiple of its size: vstore16 promises no more than an element's, and PoCL stores its parts. */
 #define PV_AT(p) (*(__local PV_VT *)(p))
 
 /* What OpenCL C has no good words for, in those of clang, which is what CPUs' drivers are made of: lanes of two vectors by
  * constant numbers, and a line to the second-level cache (`prefetch` does nothing in PoCL). Oclgrind, which is given the code
  * unoptimized, knows neither. */
-#if defined(__clang__) && defined(__OPTIMIZE__)
+#if PAVE_THREADS == 1 && defined(__clang__) && defined(__OPTIMIZE__)
 #define PV_SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #define PV_FETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
 #else
 #define PV_SHUFFLE8(a, b, ...) shuffle2(a, b, (uint8)(__VA_ARGS__))
 #define PV_FETCH(p) (void)(p)
-#endif
 #endif
 
 /* Lane e of a float4, a constant. */

@@ -141,11 +141,19 @@ PV_INLINE PV_VT pv_stretch_fold(const int reduce, __local const float *v, int co
     return pv_vector_fold(reduce, pv_vector_fold(reduce, s0, s1), pv_vector_fold(reduce, s2, s3));
 }
 
-/* Each lane's sum of exp(v - top). */
-PV_INLINE PV_VT pv_stretch_exp(__local const float *v, int count, PV_VT top) {
+/* What will be read after a stretch: its first vector, and bytes from one to the next. */
+typedef struct pv_next {
+    __global const char *at;
+    long step;
+} pv_next;
+
+/* Each lane's sum of exp(v - top). Meanwhile memory brings as many vectors of what comes next. */
+PV_INLINE PV_VT pv_stretch_exp(__local const float *v, int count, PV_VT top, pv_next next) {
     PV_VT s0 = PV_C(0.0f), s1 = s0;
     PV_ROLLED
-    for (; count >= 2; count -= 2, v += 2 * PV_W) {
+    for (; count >= 2; count -= 2, v += 2 * PV_W, next.at += 2 * next.step) {
+        PV_FETCH(next.at);
+        PV_FETCH(next.at + next.step);
         s0 += pv_exp_below(PV_VLOAD(0, v) - top);
         s1 += pv_exp_below(PV_VLOAD(1, v) - top);
     }
@@ -170,13 +178,14 @@ PV_INLINE pv_states pv_stretch_argmax(__local const float *v, int count, PV_VI a
     return s;
 }
 
-/* States of count >= 1 vectors; `at` and `step` are argmax's. */
-PV_INLINE pv_states pv_stretch_states(int reduce, __local const float *v, int count, PV_VI at, int step) {
+/* States of count >= 1 vectors; `at` and `step` are argmax's, `next` is logsumexp's. */
+PV_INLINE pv_states pv_stretch_states(int reduce, __local const float *v, int count, PV_VI at, int step,
+                                      pv_next next) {
     pv_states s = {PV_C(0.0f), PV_C(0.0f)};
     if (reduce == 1) {
         PV_VT top = pv_stretch_fold(1, v, count);
         s.x = top > PV_C(FLT_MAX) ? PV_C(FLT_MAX) : top;
-        s.y = pv_stretch_exp(v, count, s.x);
+        s.y = pv_stretch_exp(v, count, s.x, next);
     } else if (reduce == 4) {
         s.x = pv_stretch_fold(4, v, count);
     } else if (reduce == 5) {
@@ -213,13 +222,13 @@ PV_CALLED int pv_stage(__local float *to, __global const char *x, int type, long
     int count = (cols + shape.wide - 1) / shape.wide, j = 0;
     int full = lanes < shape.high ? 0 : cols / shape.wide, some = shape.wide > 1 ? cols % PV_W : lanes;
     if (shape.lane == 1 && type == PAVE_T_F16) {
-        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F16, first + j * shape.step), j, to);
+        for (; j < full; j++) PV_AT(to + j * PV_W) = pv_load(x, PAVE_T_F16, first + j * shape.step);
     } else if (shape.lane == 1 && type == PAVE_T_BF16) {
-        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_BF16, first + j * shape.step), j, to);
+        for (; j < full; j++) PV_AT(to + j * PV_W) = pv_load(x, PAVE_T_BF16, first + j * shape.step);
     } else if (shape.lane == 1 && PV_F8(type)) {
-        for (; j < full; j++) PV_VSTORE(pv_load(x, type, first + j * shape.step), j, to);
+        for (; j < full; j++) PV_AT(to + j * PV_W) = pv_load(x, type, first + j * shape.step);
     } else if (shape.lane == 1) {
-        for (; j < full; j++) PV_VSTORE(pv_load(x, PAVE_T_F32, first + j * shape.step), j, to);
+        for (; j < full; j++) PV_AT(to + j * PV_W) = pv_load(x, PAVE_T_F32, first + j * shape.step);
     }
     for (; shape.step == 1 && shape.wide == 1 && j + 4 <= full; j += 4)
         for (int k = 0; k < PV_W; k += 4) {

@@ -34,8 +34,11 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     const long rows = PV_MATRICES(args) * args.rows;
     __global const float *states = (__global const float *)(x + args.x.offset);
     y += args.y.offset;
-    for (long i = PV_GROUP * PAVE_THREADS + (long)get_local_id(0); i < rows; i += PV_GROUPS * PAVE_THREADS) {
+    const long blocks = (rows + PAVE_THREADS - 1) / PAVE_THREADS, end = pv_share(blocks, PV_GROUP + 1);
+    for (long block = pv_share(blocks, PV_GROUP); block < end; block++) {
+        const long i = block * PAVE_THREADS + (long)get_local_id(0);
         long b[PAVE_BATCH_DIMS];
+        if (i >= rows) return;
         pv_unflatten(i / args.rows, args.batch, b);
         float2 s = pv_join_row(args.reduce, states + 2 * i * args.slots, args.slots);
         pv_result(&args, b, i % args.rows, s, y, PV_TENSORS);

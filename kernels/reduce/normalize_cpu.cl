@@ -20,13 +20,15 @@ PV_INLINE PV_VT pv_all_lanes(int reduce, int across, PV_VT v) {
     return across ? v : PV_C(pv_lanes_fold(reduce, v));
 }
 
-/* Sum of exp(v - top); the values become these exponentials. */
-PV_INLINE PV_VT pv_keep_exp(__local float *v, int count, PV_VT top) {
+/* Sum of exp(v - top); the values become these exponentials. Meanwhile memory brings as many vectors of
+ * what comes next. */
+PV_INLINE PV_VT pv_keep_exp(__local float *v, int count, PV_VT top, pv_next next) {
     PV_VT sum = PV_C(0.0f);
     PV_ROLLED
-    for (; count > 0; count--, v += PV_W) {
-        PV_VT e = pv_exp_below(PV_VLOAD(0, v) - top);
-        PV_VSTORE(e, 0, v);
+    for (; count > 0; count--, v += PV_W, next.at += next.step) {
+        PV_FETCH(next.at);
+        PV_VT e = pv_exp_below(PV_AT(v) - top);
+        PV_AT(v) = e;
         sum += e;
     }
     return sum;
@@ -47,7 +49,7 @@ PV_INLINE PV_VT pv_stretch_squares(__local const float *v, int count, PV_VT mean
 /* A stretch of `cols` columns joins the pass's states. Lanes past a row's end are what adds nothing: -Inf to
  * the exponentials, 0 to the sum and the mean to the squares. */
 PV_INLINE pv_states pv_gather(int reduce, int pass, int across, pv_states s, pv_form form,
-                              __local float *stretch, int count, int cols, int kept) {
+                              __local float *stretch, int count, int cols, int kept, pv_next next) {
     if (pass == 1) {
         PV_ROLLED
         for (int j = cols; !across && j % PV_W != 0; j++) stretch[j] = form.a.s0;
@@ -57,7 +59,7 @@ PV_INLINE pv_states pv_gather(int reduce, int pass, int across, pv_states s, pv_
     } else {
         pv_states t;
         t.x = pv_all_lanes(1, across, fmin(pv_stretch_fold(1, stretch, count), PV_C(FLT_MAX)));
-        t.y = kept ? pv_keep_exp(stretch, count, t.x) : pv_stretch_exp(stretch, count, t.x);
+        t.y = kept ? pv_keep_exp(stretch, count, t.x, next) : pv_stretch_exp(stretch, count, t.x, next);
         s = pv_states_merge(1, s, t);
     }
     return s;
@@ -121,11 +123,15 @@ PV_INLINE void pv_normalize(const pave_abi_rows *args, const pv_rows *rows, pv_s
         pv_states s = pv_states_begin(reduce == PV_NORMALIZE ? 2 : 1);
         for (long c = 0; c < args->cols; c += per) {
             int cols = (int)min(args->cols - c, (long)per), count = (cols + shape.wide - 1) / shape.wide;
+            const long after =
+                from + (c + per < args->cols ? (c + per) * args->x.col : shape.high * args->x.row);
             if (pass == 0 || !fits)
                 pv_stage(stretch, x, args->x_type, from + c * args->x.col, shape, rows->lanes, cols,
                          reduce == PV_NORMALIZE ? 0.0f : -INFINITY);
             if (pass < 2)
-                s = pv_gather(reduce, pass, across, s, form, stretch, count, cols, rows->kept);
+                s = pv_gather(
+                    reduce, pass, across, s, form, stretch, count, cols, rows->kept,
+                    (pv_next){x + after * PV_WIDTH(args->x_type), shape.step * PV_WIDTH(args->x_type)});
             else
                 pv_emit(args, rows, form, stretch, c, count, y, PV_TENSORS);
         }
@@ -148,7 +154,8 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     if (across) pv_turn_links(links, args.links, args.link_count);
     x += args.x.offset;
     y += args.y.offset;
-    for (long i = PV_GROUP; i < PV_MATRICES(args) * strips; i += PV_GROUPS) {
+    const long total = PV_MATRICES(args) * strips, end = pv_share(total, PV_GROUP + 1);
+    for (long i = pv_share(total, PV_GROUP); i < end; i++) {
         long row = i % strips * shape.high, b[PAVE_BATCH_DIMS];
         pv_unflatten(i / strips, args.batch, b);
         const pv_rows rows = {links,  b,

@@ -10,16 +10,20 @@
 
 #define PV_STRETCH 4096 /* floats */
 
-/* The states of columns [from, to) from row element `first` on, one of the lanes' rows each. */
+/* The states of columns [from, to) from row element `first` on, one of the lanes' rows each. `next` is what will be read
+ * after them. */
 PV_INLINE pv_states pv_fold_rows(int reduce, __local float *stretch, __global const char *x, int type,
-                                 long first, long col, pv_shape shape, int lanes, long from, long to) {
+                                 long first, long col, pv_shape shape, int lanes, long from, long to,
+                                 long next) {
     const long per = PV_STRETCH / PV_W * shape.wide;
     pv_states s = pv_states_begin(reduce);
     for (long c = from; c < to; c += per) {
         int count = pv_stage(stretch, x, type, first + c * col, shape, lanes, (int)min(to - c, per),
                              pv_identity(reduce));
         PV_VI at = (PV_VI)((int)c) + (shape.wide > 1 ? PV_LANES : (PV_VI)(0));
-        pv_states t = pv_stretch_states(reduce, stretch, count, at, shape.wide);
+        const long after = c + per < to ? first + (c + per) * col : next;
+        pv_states t = pv_stretch_states(reduce, stretch, count, at, shape.wide,
+                                        (pv_next){x + after * PV_WIDTH(type), shape.step * PV_WIDTH(type)});
         s = c == from ? t : pv_states_merge(reduce, s, t);
     }
     if (shape.wide == 1) return s;
@@ -58,14 +62,17 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     pv_turn_links(links, args.links, args.link_count);
     x += args.x.offset;
     y += args.y.offset;
-    for (long i = PV_GROUP; i < PV_MATRICES(args) * strips * slots; i += PV_GROUPS) {
+    const long total = PV_MATRICES(args) * strips * slots, end = pv_share(total, PV_GROUP + 1);
+    for (long i = pv_share(total, PV_GROUP); i < end; i++) {
         long matrix = i / slots / strips, row = i / slots % strips * shape.high, slot = i % slots,
              b[PAVE_BATCH_DIMS];
         int lanes = (int)min(args.rows - row, (long)shape.high);
         pv_unflatten(matrix, args.batch, b);
-        pv_states s =
-            pv_fold_rows(args.reduce, stretch, x, args.x_type, pv_batch_offset(&args.x, b) + row * args.x.row,
-                         args.x.col, shape, lanes, slot * slice, min(slot * slice + slice, args.cols));
+        const long first = pv_batch_offset(&args.x, b) + row * args.x.row;
+        const long from = slot * slice, stop = min(from + slice, args.cols);
+        const long next = first + (stop < args.cols ? stop * args.x.col : shape.high * args.x.row);
+        pv_states s = pv_fold_rows(args.reduce, stretch, x, args.x_type, first, args.x.col, shape, lanes,
+                                   from, stop, next);
         long to = pv_batch_offset(&args.y, b) + row * args.y.row;
         if (args.slots > 0) {
             pv_leave((__global float *)y, (matrix * args.rows + row) * slots + slot, slots, lanes, s);

@@ -39,8 +39,9 @@ int pave__set_grid(const pave_device_info *device, pave__step *step, double *nee
     step->shared_bytes = row->backend == PAVE__CUDA ? row->shared_bytes : 0;
     *need = (double)step->predicted.tiles;
     if (step->predicted.tiles == INT64_MAX || (flat && step->predicted.tiles > PAVE__GRID_X_MAX)) return 0;
-    if (row->family != PAVE__GEMM && row->family != PAVE__MAP) { /* rows are a block's to keep: no cap */
-        step->grid[0] = capped(step->predicted.tiles, PAVE__GRID_X_MAX);
+    if (row->family != PAVE__GEMM && row->family != PAVE__MAP) { /* a GPU's block keeps its rows: no cap */
+        step->grid[0] = capped(step->predicted.tiles,
+                               device->kind == PAVE_DEVICE_CPU ? cpu_groups(device) : PAVE__GRID_X_MAX);
         step->grid[1] = step->grid[2] = 1;
     } else if (step->groups > 0) {
         grid_tiles(device, step, (int64_t[3]){step->predicted.tiles, 1, 1});
