@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Family gemm for CPUs: one item a group, explicit vectors. A group owns at most PAVE_BM × PAVE_BN outputs. For each PAVE_BK
- * of k its rows of A are copied to strips (panels.h); then its columns' share of B comes, two vectors of columns at a time,
+ * Family gemm for CPUs: one item a group, explicit vectors. A group owns at most PAVE_BM × PAVE_BN outputs. For each block
+ * of at most PAVE_BK of k its rows of A are copied to strips (panels.h); then its columns' share of B comes, two vectors of columns at a time,
  * into a panel that meets all strips while it is in the first-level cache. Both are in local memory, which is plain cached
- * memory on a CPU. Sums leave the registers after each PAVE_BK, which shortens the chains of rounding. Few rows do not pay for
+ * memory on a CPU. Sums leave the registers after each block, which shortens the chains of rounding. Few rows do not pay for
  * a transposition: where k is contiguous they are dot products along it. Any strides, any alignment of whole elements; vectors
  * run along whichever side of an operand is contiguous. Local memory: PAVE_BM * PAVE_BN + PAVE_BK * (PAVE_BM + 32) floats.
  */
@@ -108,46 +108,53 @@ PV_CALLED void pv_pack_strips(__local float *strips, __global const char *a, con
     }
 }
 
+/* A block of k: `count` of `left`, from where a and b point on. */
+typedef struct pv_block {
+    __global const char *a, *b;
+    int count, first;
+    long left;
+} pv_block;
+
 /* All strips times the panel of columns n on. While they are at it, memory brings the next panel, and the next block of A
- * or, in the last round, the lines that the sums will go to. */
+ * or, in the last one, the lines that the sums will go to. */
 PV_CALLED void pv_multiply(__local float *c, __local const float *strips, __local const float *panel,
-                           const pv_job *job, __global const char *a, __global const char *b, int n,
-                           int count, long left, int first, int y_width) {
+                           const pv_job *job, const pv_block *block, int n, int y_width) {
     const long a_row = job->a_row * PV_WIDTH(PAVE_A_TYPE), a_col = job->a_col * PV_WIDTH(PAVE_A_TYPE);
     const long b_row = job->b_row * PV_WIDTH(PAVE_B_TYPE), b_col = job->b_col * PV_WIDTH(PAVE_B_TYPE);
     const long y_row = job->y_row * y_width;
+    __global const char *a = block->a + block->count * a_col, *b = block->b + (n + PV_NR) * b_row;
     for (int r = 0; r < job->rows; r += PV_MR) {
         pv_ahead ahead[3];
         for (int i = 0; i < 2; i++)
-            ahead[i] = pv_part(b + (n + PV_NR) * b_row, b_row, b_col, PV_WIDTH(PAVE_B_TYPE),
-                               r / PV_MR * 2 + i, PV_NR / 2);
-        if (left > PAVE_BK)
-            ahead[2] = pv_part(a + PAVE_BK * a_col + r * a_row, a_row, a_col, PV_WIDTH(PAVE_A_TYPE),
-                               n / PV_NR, PV_MR / 2);
+            ahead[i] = pv_part(b, b_row, b_col, PV_WIDTH(PAVE_B_TYPE), r / PV_MR * 2 + i, PV_NR / 2);
+        if (block->count < block->left)
+            ahead[2] = pv_part(a + r * a_row, a_row, a_col, PV_WIDTH(PAVE_A_TYPE), n / PV_NR, PV_MR / 2);
         else
             ahead[2] = (pv_ahead){job->y + r * y_row + n * y_width, 64, y_row};
         if (job->rows - r <= 4)
-            pv_micro_few(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, first, ahead);
+            pv_micro_few(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, block->count, block->first, ahead);
         else
-            pv_micro(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, count, first, ahead);
+            pv_micro(c + r * PAVE_BN + n, strips + r * PAVE_BK, panel, block->count, block->first, ahead);
     }
 }
 
-/* The whole tile's sums over k by panels. */
+/* The whole tile's sums over k by panels, in blocks of k of about the same length. */
 PV_CALLED void pv_by_panels(__local float *c, __local float *strips, __local float *panel, const pv_job *job,
                             int y_width) {
-    for (long k0 = 0; k0 < job->k; k0 += PAVE_BK) {
-        const int count = (int)min(job->k - k0, (long)PAVE_BK);
-        __global const char *a = job->a + k0 * job->a_col * PV_WIDTH(PAVE_A_TYPE);
-        __global const char *b = job->b + k0 * job->b_col * PV_WIDTH(PAVE_B_TYPE);
-        pv_pack_strips(strips, a, job, count);
+    const long blocks = (job->k + PAVE_BK - 1) / PAVE_BK;
+    const int depth = pv_padded((int)((job->k + blocks - 1) / blocks));
+    for (long k = 0; k < job->k; k += depth) {
+        const pv_block block = {job->a + k * job->a_col * PV_WIDTH(PAVE_A_TYPE),
+                                job->b + k * job->b_col * PV_WIDTH(PAVE_B_TYPE),
+                                (int)min(job->k - k, (long)depth), k == 0, job->k - k};
+        pv_pack_strips(strips, block.a, job, block.count);
         for (int n = 0; n < job->cols; n += PV_NR) {
-            __global const char *from = b + n * job->b_row * PV_WIDTH(PAVE_B_TYPE);
+            __global const char *b = block.b + n * job->b_row * PV_WIDTH(PAVE_B_TYPE);
             if (job->b_col == 1)
-                pv_pack_b(panel, from, job->b_row, job->cols - n, count);
+                pv_pack_b(panel, b, job->b_row, job->cols - n, block.count);
             else
-                pv_copy_b(panel, from, job->b_row, job->b_col, job->cols - n, count);
-            pv_multiply(c, strips, panel, job, a, b, n, count, job->k - k0, k0 == 0, y_width);
+                pv_copy_b(panel, b, job->b_row, job->b_col, job->cols - n, block.count);
+            pv_multiply(c, strips, panel, job, &block, n, y_width);
         }
     }
 }

@@ -32,43 +32,40 @@ PV_INLINE float8 pv_pair(float4 a, float4 b) {
     return (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3);
 }
 
-/* Eight columns of eight k each to a panel the other way round: of a column's k four go to the lane of columns 0 … 3 or that of
- * 4 … 7, so that the rest are shuffles within lanes. PV_GET(i, k): four k of column i. */
-#define PV_TURN_FOUR(to, k)                                                                                  \
-    {                                                                                                        \
-        const float8 x0 = PV_GATHER(0, k), x1 = PV_GATHER(1, k), x2 = PV_GATHER(2, k), x3 = PV_GATHER(3, k); \
-        const float8 t0 = PV_LOW(x0, x1), t1 = PV_HIGH(x0, x1), t2 = PV_LOW(x2, x3), t3 = PV_HIGH(x2, x3);   \
-        *(__local float8 *)((to) + (k)*PV_NR) = PV_EVEN(t0, t2);                                             \
-        *(__local float8 *)((to) + ((k) + 1) * PV_NR) = PV_ODD(t0, t2);                                      \
-        *(__local float8 *)((to) + ((k) + 2) * PV_NR) = PV_EVEN(t1, t3);                                     \
-        *(__local float8 *)((to) + ((k) + 3) * PV_NR) = PV_ODD(t1, t3);                                      \
-    }
-#define PV_GATHER(i, k) pv_pair(PV_GET(i, k), PV_GET(i + 4, k))
+/* A panel of `cols` columns of B from `b` on, `count` of k, where k is contiguous: eight columns (past the last that one
+ * again) along all of k, so that few streams are open at a time. Of four k, columns 0 … 3 go to one lane and 4 … 7 to the
+ * other, so that what is left to turn is turned within lanes. */
+#define PV_GATHER(i) pv_pair(pv_load4(b, PAVE_B_TYPE, at[i] + k), pv_load4(b, PAVE_B_TYPE, at[(i) + 4] + k))
 #define PV_LOW(a, b) PV_SHUFFLE8(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
 #define PV_HIGH(a, b) PV_SHUFFLE8(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
 #define PV_EVEN(a, b) PV_SHUFFLE8(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
 #define PV_ODD(a, b) PV_SHUFFLE8(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-
-/* A panel of `cols` columns of B from `b` on, `count` of k, where k is contiguous: eight columns (past the last that one
- * again) along all of k, so that few streams are open at a time. */
 PV_CALLED void pv_pack_b(__local float *panel, __global const char *b, long ldb, int cols, int count) {
     for (int n = 0; n < PV_NR; n += 8) {
         long at[8];
         for (int i = 0; i < 8; i++) at[i] = min(n + i, cols - 1) * ldb;
         int k = 0;
-#define PV_GET(i, more) pv_load4(b, PAVE_B_TYPE, at[i] + k + more)
         PV_ROLLED
-        for (; k + 8 <= count; k += 8) {
-            PV_TURN_FOUR(panel + k * PV_NR + n, 0)
-            PV_TURN_FOUR(panel + k * PV_NR + n, 4)
+        for (; k + 4 <= count; k += 4) {
+            __local float *to = panel + k * PV_NR + n;
+            const float8 x0 = PV_GATHER(0), x1 = PV_GATHER(1), x2 = PV_GATHER(2), x3 = PV_GATHER(3);
+            const float8 t0 = PV_LOW(x0, x1), t1 = PV_HIGH(x0, x1), t2 = PV_LOW(x2, x3), t3 = PV_HIGH(x2, x3);
+            *(__local float8 *)to = PV_EVEN(t0, t2);
+            *(__local float8 *)(to + PV_NR) = PV_ODD(t0, t2);
+            *(__local float8 *)(to + 2 * PV_NR) = PV_EVEN(t1, t3);
+            *(__local float8 *)(to + 3 * PV_NR) = PV_ODD(t1, t3);
         }
-#undef PV_GET
         PV_ROLLED
         for (; k < pv_padded(count); k++) PV_ROLLED
         for (int i = 0; i < 8; i++)
             panel[k * PV_NR + n + i] = k < count ? pv_load1(b, PAVE_B_TYPE, at[i] + k) : 0.0f;
     }
 }
+#undef PV_GATHER
+#undef PV_LOW
+#undef PV_HIGH
+#undef PV_EVEN
+#undef PV_ODD
 
 /* The same where it is not: vectors of columns where those are. */
 PV_CALLED void pv_copy_b(__local float *panel, __global const char *b, long row, long col, int cols,
@@ -97,6 +94,8 @@ PV_CALLED void pv_pack_a(__local float *strip, __global const char *a, long lda,
         PV_ROLLED
         for (; k + PV_W <= count; k += PV_W)
             PV_AT(strip + PV_STRIP(r, k)) = pv_load(a, PAVE_A_TYPE, from + k);
+        PV_ROLLED
+        for (; k + 4 <= count; k += 4) vstore4(pv_load4(a, PAVE_A_TYPE, from + k), 0, strip + PV_STRIP(r, k));
         PV_ROLLED
         for (; k < pv_padded(count); k++)
             strip[PV_STRIP(r, k)] = k < count ? pv_load1(a, PAVE_A_TYPE, from + k) : 0.0f;
