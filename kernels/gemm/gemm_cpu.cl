@@ -271,11 +271,11 @@ PV_CALLED void pv_finish_row(const pave_abi_gemm *args, const pv_job *job, __loc
     vstore2(pv_tile_row_state(reduce, c, cols, (int)job->col), r * args->slots, job->p);
 }
 
-/* The group's tiles. The kernel itself only calls this: PoCL compiles a kernel's body three times over. */
+/* The tiles from `first` to `end`. The kernel itself only calls this: PoCL compiles a kernel's body three times over. */
 PV_CALLED void pv_work(const pave_abi_gemm *args, __global const char *a, __global const char *b,
                        __global char *y, __global char *p, __global const char *g, __local float *c,
-                       __local float *strips, __local float *panel, long first, long step, PV_TENSOR_ARGS) {
-    for (long i = first; i < pv_tiles(args); i += step) {
+                       __local float *strips, __local float *panel, long first, long end, PV_TENSOR_ARGS) {
+    for (long i = first; i < end; i++) {
         pv_job job;
         pv_take(args, a, b, y, p, g, i, &job);
         if (job.k == 0 || (job.rows <= PV_FEW && job.a_col == 1 && job.b_col == 1))
@@ -294,6 +294,8 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
     __local float tile[PAVE_BM * PAVE_BN] __attribute__((aligned(64)));
     __local float rows[PAVE_BM * PAVE_BK] __attribute__((aligned(64)));
     __local float columns[32 * PAVE_BK] __attribute__((aligned(64)));
+    const long tiles = pv_tiles(&args);
     pv_work(&args, a, b, y, p, g, tile + PV_UNKNOWN_ZERO(args.k), rows + PV_UNKNOWN_ZERO(args.n),
-            columns + PV_UNKNOWN_ZERO(args.m), PV_GROUP, PV_GROUPS, PV_TENSORS);
+            columns + PV_UNKNOWN_ZERO(args.m), pv_share(tiles, PV_GROUP), pv_share(tiles, PV_GROUP + 1),
+            PV_TENSORS);
 }

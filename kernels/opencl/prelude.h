@@ -93,6 +93,12 @@
      (long)get_group_id(0))
 #define PV_GROUPS ((long)get_num_groups(0) * (long)get_num_groups(1) * (long)get_num_groups(2))
 
+/* Where share `index` of `total` things that follow one another begins, of as many shares as there are groups. Those that have
+ * one more are spread, since a driver's threads take groups by stretches. */
+static inline long pv_share(long total, long index) {
+    return total * index / PV_GROUPS;
+}
+
 /* The three batch indices of matrix `index`. */
 static inline void pv_unflatten(long index, const pave_i64 *batch, long *b) {
     b[0] = b[1] = b[2] = 0;

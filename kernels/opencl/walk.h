@@ -22,12 +22,6 @@
 /* Matrices of a launch. */
 #define PV_MATRICES(args) ((args).batch[0] * (args).batch[1] * (args).batch[2])
 
-/* Where a group's share of `total` things that follow one another begins, and where the last one's ends: share PV_GROUPS. */
-static inline long pv_share(long total, long share) {
-    const long groups = PV_GROUPS, whole = total / groups, rest = total % groups;
-    return share * whole + min(share, rest);
-}
-
 /* The first `count` lanes, `lane` elements apart. */
 static inline void pv_put(__global char *y, int type, long first, long lane, int count, PV_VT v) {
     if (lane == 1 && count >= PV_W) {
