@@ -64,6 +64,8 @@ PV_INLINE int pv_are_quads(__global const char *base, int type, long i, long ste
             PV_EACH_QUAD(N, t[q_] = pv_load_quad(base, PAVE_T_F16, i + q_ * step));          \
         else if (type == PAVE_T_BF16)                                                        \
             PV_EACH_QUAD(N, t[q_] = pv_load_quad(base, PAVE_T_BF16, i + q_ * step));         \
+        else if (PV_F8(type))                                                                \
+            PV_EACH_QUAD(N, t[q_] = pv_load_quad(base, type, i + q_ * step));                \
         else                                                                                 \
             PV_EACH_QUAD(N, t[q_] = pv_load_quad(base, PAVE_T_F32, i + q_ * step));          \
     }
@@ -76,6 +78,8 @@ PV_INLINE void pv_store_quads_down(const float4 *v, __global char *base, int typ
         PV_EACH_QUAD(PV_R, pv_store_quad(base, PAVE_T_BF16, q_ * step, v[q_]));
     else if (type == PAVE_T_TF32)
         PV_EACH_QUAD(PV_R, pv_store_quad(base, PAVE_T_TF32, q_ * step, v[q_]));
+    else if (PV_F8(type))
+        PV_EACH_QUAD(PV_R, pv_store_quad(base, type, q_ * step, v[q_]));
     else
         PV_EACH_QUAD(PV_R, pv_store_quad(base, PAVE_T_F32, q_ * step, v[q_]));
 }

@@ -173,6 +173,7 @@ PV_DEFINE_F8(pv_from_f8_1, pv_to_f8_1, uint, float)
 PV_DEFINE_F8(pv_from_f8_4, pv_to_f8_4, uint4, float4)
 #else
 #define pv_from_f8_4 pv_from_f8
+#define pv_to_f8_4 pv_to_f8
 #endif
 
 static inline float pv_load1(__global const char *base, int type, long i) {
@@ -237,6 +238,7 @@ static inline float4 pv_load_quad(__global const char *base, int type, long i) {
         return vload_half4(0, (const half *)&bits);
     }
     if (type == PAVE_T_BF16) return as_float4(convert_uint4(*(__global const ushort4 *)(base + i * 2)) << 16);
+    if (PV_F8(type)) return pv_from_f8_4(convert_uint4(*(__global const uchar4 *)(base + i)), type);
     return *(__global const float4 *)(base + i * 4);
 }
 
@@ -249,6 +251,8 @@ static inline void pv_store_quad(__global char *base, int type, long i, float4 v
         *(__global ushort4 *)(base + i * 2) = convert_ushort4(pv_round(v, 16));
     } else if (type == PAVE_T_TF32) {
         *(__global uint4 *)(base + i * 4) = pv_round(v, 13) << 13;
+    } else if (PV_F8(type)) {
+        *(__global uchar4 *)(base + i) = convert_uchar4(pv_to_f8_4(v, type));
     } else {
         *(__global float4 *)(base + i * 4) = v;
     }

@@ -43,6 +43,7 @@ static const test_order odd = {.pad = 3, .offset = 1};
 /* Around the numbers of rows and columns at which the CPUs' rows change their way, both forms of both operands, more k than
  * a tile takes at a time, none, slices, and a batch. */
 static void products(const test_device *on, const pave_kernel_info *row) {
+    static const pave_dtype outputs[] = {PAVE_F32, PAVE_F16, PAVE_BF16, PAVE_E4M3};
     const int deep = (int)row->bk + 5, streamed = 8 * on->info.vector_width;
     const struct {
         int m, n, k, splits, batch;
@@ -59,7 +60,7 @@ static void products(const test_device *on, const pave_kernel_info *row) {
                          .k = s[i].k,
                          .a = row->in_type,
                          .b = row->in_type,
-                         .y = (pave_dtype)(PAVE_F32 + i % 3),
+                         .y = outputs[i % COUNT(outputs)],
                          .a_order = i & 1 ? odd : (test_order){0},
                          .y_order = odd,
                          .splits = s[i].splits,
