@@ -3,6 +3,11 @@
  * it and pads its rows. */
 #include "src/plan/candidates.h"
 
+/* What float16 holds with a scale for each row, and without one does not. */
+static bool takes_scales(int from) {
+    return from == PAVE_T_F32 || from == PAVE_T_BF16;
+}
+
 /* Whether `from` in memory may become `to` under the promise. What is exact always may; float16 is a target only with a scale
  * for each row, for its range. TF32 in memory is a float32 to whoever reads float32. */
 static bool may_convert(int from, int to, int precision) {
@@ -11,7 +16,7 @@ static bool may_convert(int from, int to, int precision) {
     case PAVE_T_F32: return true;
     case PAVE_T_F16: return PAVE_T_IS_F8(from);
     case PAVE_T_TF32: return from != PAVE_T_F32 || pave__strength(precision) <= pave__strength(PAVE_HIGH);
-    case PAVE_T_F16S: return from == PAVE_T_F32 && pave__strength(precision) <= pave__strength(PAVE_HIGH);
+    case PAVE_T_F16S: return takes_scales(from) && pave__strength(precision) <= pave__strength(PAVE_HIGH);
     case PAVE_T_F16X2: return from == PAVE_T_F32;
     case PAVE_T_BF16: return PAVE_T_IS_F8(from) || pave__strength(precision) <= pave__strength(PAVE_MEDIUM);
     default: return false;
@@ -22,10 +27,10 @@ static bool same_in_memory(int type, int wanted) {
     return wanted == PAVE_T_NONE || type == wanted || (type == PAVE_T_TF32 && wanted == PAVE_T_F32);
 }
 
-/* The type that a row of type `row_type` reads an operand of type `from` in: one that multiplies in float16 takes float32 by
- * its rows' scales. */
+/* The type that a row of type `row_type` reads an operand of type `from` in: one that multiplies in float16 takes float32 and
+ * bfloat16 by their rows' scales. */
 static int wanted_type(const pave__row *row, int row_type, int from) {
-    bool scales = row->path == PAVE_PATH_F16 && row_type == PAVE_T_F16 && from == PAVE_T_F32;
+    bool scales = row->path == PAVE_PATH_F16 && row_type == PAVE_T_F16 && takes_scales(from);
     return scales ? PAVE_T_F16S : row_type;
 }
 

@@ -92,9 +92,11 @@ static void test_promises(void **state) {
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
     assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_PRECISION);
     c.precision = PAVE_HIGH;
-    c.x_type = c.w_type = PAVE_T_BF16; /* whose range no row's scale brings into half's as it lies */
-    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
-    assert_int_equal(refusal_of("pave_gemm_mma_128x128x32_f16")->why, PAVE__WHY_TYPE);
+    c.forced = "pave_gemm_mma_128x128x32_f16/1";
+    c.x_type = PAVE_T_F16, c.w_type = PAVE_T_BF16; /* whose range a row's scale brings into half's */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.steps[plan.step_count - 1].in0.type, PAVE_T_F16);
+    assert_int_equal(plan.steps[plan.step_count - 1].in1.type, PAVE_T_F16S);
     c.x_type = c.w_type = PAVE_T_F16;
     c.precision = PAVE_HIGH;
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);

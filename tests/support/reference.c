@@ -135,7 +135,8 @@ typedef struct rounding {
 } rounding;
 
 static rounding rounding_of(const test_class *how, pave_dtype type) {
-    return (rounding){rho_of(how, type), type == PAVE_F32 ? how->floor : 0, 0};
+    bool scaled = type == PAVE_F32 || type == PAVE_BF16; /* where the row multiplies in float16 */
+    return (rounding){rho_of(how, type), scaled ? how->floor : 0, 0};
 }
 
 /* What the absolute part of both operands' rounding adds to Σ x w. */
