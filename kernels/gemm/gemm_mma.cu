@@ -3,9 +3,10 @@
  * PAVE_GEMM_MMA_ROWS.
  *
  * Work: a block computes bm × bn, a warp wm × wn of it, one tile after another. Fragments are loaded one k-step ahead of the
- * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is free: the copy
- * of the k-tile `stages` later starts there, beside that step's multiplications. The next tile's first k-tiles are copied
- * while the epilogue works on the accumulators, which it needs no shared memory for. Alignment: base and row stride of A and
+ * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is free: beside the
+ * next k-tile's first steps the one `stages` later is copied there, while the fragments behind the barrier are loaded beside
+ * the last step. The next tile's first k-tiles are copied while the epilogue works on the accumulators, which it needs no
+ * shared memory for. Alignment: base and row stride of A and
  * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the last row, and
  * read nothing there.
  *
@@ -68,8 +69,12 @@ template <class T> struct mma_copier {
     int a_rows, b_rows;          /* rows that exist from this thread's first one on, at most the tile's */
     uint32_t a_target, b_target; /* in a stage */
 
-    __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job) {
-        const int row = threadIdx.x / T::CHUNKS, chunk = threadIdx.x % T::CHUNKS;
+    /* Where the tile's k-tile `k_tile` begins. */
+    __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job,
+                                          int64_t k_tile = 0) {
+        int thread = threadIdx.x;
+        forget(thread);
+        const int row = thread / T::CHUNKS, chunk = thread % T::CHUNKS;
         a = static_cast<const char *>(buffers.a) + job.a.offset + row * job.a.row + chunk * 16;
         b = static_cast<const char *>(buffers.b) + job.b.offset + row * job.b.row + chunk * 16;
         a_pass = job.a.row * T::PASS_ROWS;
@@ -79,6 +84,9 @@ template <class T> struct mma_copier {
         left = (job.k + T::K_BLOCK - 1) / T::K_BLOCK * (T::K_BLOCK * T::BYTES) - chunk * 16;
         a_target = T::swizzled(row, chunk);
         b_target = T::B_BASE + T::swizzled(T::b_place(row), chunk);
+        a += k_tile * T::ROW_BYTES;
+        b += k_tile * T::ROW_BYTES;
+        left -= k_tile * T::ROW_BYTES;
     }
 
     /* Copies passes FIRST … LAST - 1 of the current k-tile, A's passes before B's, into the stage at `stage`.
@@ -120,9 +128,13 @@ template <class T> struct mma_copier {
         return (left + threadIdx.x % T::CHUNKS * 16) / T::ROW_BYTES;
     }
 
-    __device__ __forceinline__ void next() {
+    __device__ __forceinline__ void next_whole() {
         a += T::ROW_BYTES;
         b += T::ROW_BYTES;
+    }
+
+    __device__ __forceinline__ void next() {
+        next_whole();
         left -= T::ROW_BYTES;
     }
 
@@ -202,32 +214,33 @@ template <class T> struct mma_position : mma_stages<T> {
         for (int i = 0; i < T::MI; i++) load(0, i);
     }
 
-    /* All k-steps but the last of the k-tile that is read; the last one's fragments are loaded. */
-    __device__ __forceinline__ void most_steps(float (&acc)[T::MI][T::NI][4]) {
+    /* All k-steps but the last of the k-tile that is read, while a whole k-tile is copied (COPY); the last one's fragments
+     * are loaded. */
+    template <bool COPY, int I = 0>
+    __device__ __forceinline__ void most_steps(mma_copier<T> &copier, float (&acc)[T::MI][T::NI][4],
+                                               const char *at = nullptr) {
+        constexpr int STEP = I / T::MI, PART = I % T::MI, PARTS = (T::STEPS - 1) * T::MI;
+        constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+        if constexpr (I < PARTS) {
+            if constexpr (PART == 0) fragments[STEP % 2].round();
+            if constexpr (PART == 0) {
 #pragma unroll
-        for (int step = 0; step < T::STEPS - 1; step++) {
-            fragments[step % 2].round();
-#pragma unroll
-            for (int i = 0; i < T::MI; i++) {
-                load(step + 1, i);
-                fragments[step % 2].multiply(acc, i);
+                for (int i = 0; i < T::MI; i++) load(STEP + 1, i);
             }
+            if constexpr (COPY)
+                copier.template whole_passes<I * PASSES / PARTS, (I + 1) * PASSES / PARTS>(this->write, at);
+            fragments[STEP % 2].multiply(acc, PART);
+            most_steps<COPY, I + 1>(copier, acc, at);
         }
     }
 
-    /* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (NEXT) and
-     * a whole k-tile is copied (COPY). */
-    template <bool NEXT, bool COPY, int I = 0>
-    __device__ __forceinline__ void last_step(mma_copier<T> &copier, float (&acc)[T::MI][T::NI][4],
-                                              const char *at = nullptr) {
-        constexpr int PASSES = T::A_PASSES + T::B_PASSES;
-        if constexpr (I < T::MI) {
-            if constexpr (I == 0) fragments[1].round();
-            if constexpr (NEXT) load(0, I);
-            if constexpr (COPY)
-                copier.template whole_passes<I * PASSES / T::MI, (I + 1) * PASSES / T::MI>(this->write, at);
-            fragments[1].multiply(acc, I);
-            last_step<NEXT, COPY, I + 1>(copier, acc, at);
+    /* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (NEXT). */
+    template <bool NEXT> __device__ __forceinline__ void last_step(float (&acc)[T::MI][T::NI][4]) {
+        fragments[1].round();
+#pragma unroll
+        for (int i = 0; i < T::MI; i++) {
+            if (NEXT) load(0, i);
+            fragments[1].multiply(acc, i);
         }
     }
 
@@ -235,67 +248,76 @@ template <class T> struct mma_position : mma_stages<T> {
     }
 };
 
-/* Starts the copies of a tile's first k-tiles, into all stages. */
+/* Starts the copies of a tile's first k-tiles, into all stages but one. */
 template <class T> __device__ __forceinline__ void mma_fill(mma_copier<T> &copier, uint32_t shared) {
 #pragma unroll 1
-    for (uint32_t stage = shared; stage != shared + T::STAGES * T::STAGE_BYTES; stage += T::STAGE_BYTES) {
+    for (uint32_t stage = shared; stage != shared + (T::STAGES - 1) * T::STAGE_BYTES;
+         stage += T::STAGE_BYTES) {
         copier.template passes<0, T::A_PASSES + T::B_PASSES>(stage);
         copy_commit();
         copier.next();
     }
 }
 
+template <class T> __device__ __forceinline__ int64_t k_tiles_of(const tile_job &job) {
+    return (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
+}
+
 /* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and shared
- * memory is free when all warps have come here.
+ * memory is free when all warps have come here. `beside` is done when all warps are here.
  *
- * The assembler moves multiplications across a barrier within a basic block, and so undoes what is overlapped
- * here: the fast loop's exit comes after the barrier and ends the block. That loop is for whole k-tiles of blocks
- * that lack no row, the next one for all others. */
-template <class T>
-__device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, uint32_t shared, int64_t k_tiles,
-                                              float (&acc)[T::MI][T::NI][4]) {
-    constexpr int PASSES = T::A_PASSES + T::B_PASSES;
+ * A k-tile is a loop's body in the order that the assembler keeps: it moves multiplications neither over the barrier nor over
+ * the loop's end, so that fragments are always loaded while those of the step before are multiplied. The first loop is for
+ * whole k-tiles of blocks that lack no row, the next one for all others. */
+template <class T, class BESIDE>
+__device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, const gemm_buffers &buffers,
+                                              const tile_job &job, uint32_t shared,
+                                              float (&acc)[T::MI][T::NI][4], BESIDE beside) {
     typename T::position p;
     p.start(shared);
-    copy_wait<T::STAGES - 1>();
+    copy_wait<T::STAGES - 2>();
     const bool all_rows = __syncthreads_and(copier.has_all_rows());
     /* K-tiles that are copied without a check. */
     int64_t whole = all_rows && copier.whole_tiles() > 0 ? copier.whole_tiles() : 0;
-    int64_t rest = k_tiles - 1 - whole;
+    int64_t rest = k_tiles_of<T>(job) - whole;
     p.load_first();
+    beside();
 
 #pragma unroll 1
-    for (;; whole--) {
-        p.most_steps(acc);
-        p.turn();
-        if (whole == 0) break;
-        p.template last_step<true, true>(copier, acc);
+    for (; whole > 0; whole--) {
+        p.template most_steps<true>(copier, acc);
         copy_commit();
-        copier.next();
+        copier.next_whole();
+        p.turn();
+        p.template last_step<true>(acc);
     }
+    /* Found again: the first loop has no registers for what is asked here alone. */
+    forget_memory();
+    if (rest >= T::STAGES) copier.start(buffers, job, k_tiles_of<T>(job) - rest + T::STAGES - 1);
 #pragma unroll 1
-    for (; rest > 0; rest--) {
-        p.template last_step<true, false>(copier, acc);
+    for (; rest > 1; rest--) {
         if (rest >= T::STAGES) {
-            copier.template passes<0, PASSES>(p.write);
+            copier.template passes<0, T::A_PASSES + T::B_PASSES>(p.write);
             copier.next();
         }
         copy_commit();
-        p.most_steps(acc);
+        p.template most_steps<false>(copier, acc);
         p.turn();
+        p.template last_step<true>(acc);
     }
-    p.template last_step<false, false>(copier, acc);
+    p.template most_steps<false>(copier, acc);
+    p.template last_step<false>(acc);
     p.finish(acc);
     copy_wait<0>();
 }
 
-/* Tiles' places lie in turns in three slots: the first warp writes the next tile's before the main loop, when others may still
- * be in the last one's epilogue. */
+/* Tiles' places lie in turns in two slots. The first warp leaves the next tile's beside the first multiplications of this one,
+ * when all others are out of the last one's epilogue. */
 template <class T>
 __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                           const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
-    __shared__ tile_job jobs[3];
+    __shared__ tile_job jobs[2];
     const uint32_t shared = shared_address(dynamic_shared());
     if (block_index() >= raster::count(args)) return;
     raster::leave(args, buffers.g, block_index(), jobs[0]);
@@ -303,24 +325,30 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
     mma_copier<T> copier;
     copier.start(buffers, jobs[0]);
     mma_fill<T>(copier, shared);
+    int now = 0;
 #pragma unroll 1
-    for (int now = 0;; now = now == 2 ? 0 : now + 1) {
+    while (true) {
         const tile_job &job = jobs[now];
-        tile_job &next = jobs[now == 2 ? 0 : now + 1];
-        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, next);
-        const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
+        auto leave_next = [&] {
+            if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[1 - now]);
+        };
         float acc[T::MI][T::NI][4] = {};
         if constexpr (T::F8)
-            mma_float8_loop<T>(copier, shared, k_tiles, acc);
+            mma_float8_loop<T>(copier, shared, k_tiles_of<T>(job), acc, leave_next);
         else
-            mma_main_loop<T>(copier, shared, k_tiles, acc);
+            mma_main_loop<T>(copier, buffers, job, shared, acc, leave_next);
         __syncthreads();
         if (job.next != NO_TILE) {
-            copier.start(buffers, next);
+            copier.start(buffers, jobs[1 - now]);
             mma_fill<T>(copier, shared);
         }
         mma_epilogue<T>(args, buffers, t, job, acc);
         if (job.next == NO_TILE) break;
+        /* Found again: the epilogue has no registers to keep it in. */
+        forget(now);
+        forget_memory();
+        now = 1 - now;
+        copier.start(buffers, jobs[now], T::STAGES - 1);
     }
 }
 

@@ -31,10 +31,19 @@ __device__ __forceinline__ void mma_part(float (&v)[4][4], const float (&acc)[T:
  * waited for and not one a part. */
 template <class T> struct mma_whole {
     float (&acc)[T::MI][T::NI][4];
-    int64_t row0, col0; /* this lane's first */
+
+    /* This lane's first, in the tile. */
+    __device__ __forceinline__ static int row() {
+        return static_cast<int>(threadIdx.x) / 32 / T::WARPS_N * T::WM +
+               static_cast<int>(threadIdx.x) % 32 / 4;
+    }
+    __device__ __forceinline__ static int col() {
+        return static_cast<int>(threadIdx.x) / 32 % T::WARPS_N * T::WN +
+               static_cast<int>(threadIdx.x) % 4 * 4;
+    }
 
     __device__ __forceinline__ int columns(const tile_job &job, int j) const {
-        const int64_t left = job.n - col0 - j * 16;
+        const int64_t left = job.n - job.col - col() - j * 16;
         return left > 4 ? 4 : left < 0 ? 0 : static_cast<int>(left);
     }
 
@@ -47,12 +56,13 @@ template <class T> struct mma_whole {
         for (int j = 0; j < T::NI / 2; j++) {
 #pragma unroll
             for (int c = 0; c < 4; c++) b[j][c] = 1.0f;
-            const char *at = static_cast<const char *>(buffers.b) + job.b_scale + (col0 + j * 16) * 4;
+            const char *at =
+                static_cast<const char *>(buffers.b) + job.b_scale + (job.col + col() + j * 16) * 4;
             if (job.b_scale != 0 && columns(job, j) > 0) quad_load(at, PAVE_T_F32, columns(job, j), b[j]);
         }
 #pragma unroll
         for (int i = 0; i < T::MI * 2; i++) {
-            const int64_t row = row0 + i * 8;
+            const int64_t row = job.row + this->row() + i * 8;
             a[i / 2][i % 2] = args.scale;
             if (job.a_scale != 0 && row < job.row_end)
                 a[i / 2][i % 2] = *reinterpret_cast<const float *>(static_cast<const char *>(buffers.a) +
@@ -82,14 +92,19 @@ template <class T> struct mma_whole {
         return true;
     }
 
-    /* A first link that adds the same row to all rows: a bias. */
-    __device__ __forceinline__ int add_row(const pave_abi_gemm &args, const tensors &t, const tile_job &job) {
-        const pave_abi_link &link = args.links[0];
-        if (args.link_count == 0 || link.op != PAVE_LINK_ADD || link.operand != PAVE_OPERAND_ROW) return 0;
-        const char *base = element_at(static_cast<const char *>(t.t0) + link.t.offset, link.type,
+    /* `what` of every accumulator of row i of the warp's tiles. */
+    template <class F> __device__ __forceinline__ void each(int i, F what) {
+#pragma unroll
+        for (int e = 0; e < T::NI * 4; e++) what(acc[i][e / 4][e % 4], e / 8, e / 4 % 2 * 2 + e % 2);
+    }
+
+    /* The same row added to all rows: a bias. */
+    __device__ __forceinline__ void add_row(const pave_abi_link &link, const void *tensor,
+                                            const tile_job &job) {
+        const char *base = element_at(static_cast<const char *>(tensor) + link.t.offset, link.type,
                                       batch_offset(link.t, job.batch));
         float row[T::NI / 2][4];
-        const char *first = element_at(base, link.type, col0 * link.t.col);
+        const char *first = element_at(base, link.type, (job.col + col()) * link.t.col);
         if (link.t.col == 1 && columns(job, T::NI / 2 - 1) == 4 && quad_aligned(first, link.type)) {
 #pragma unroll
             for (int j = 0; j < T::NI / 2; j++)
@@ -101,12 +116,101 @@ template <class T> struct mma_whole {
                                 columns(job, j), row[j]);
         }
 #pragma unroll
-        for (int i = 0; i < T::MI; i++)
+        for (int i = 0; i < T::MI; i++) each(i, [&](float &v, int j, int c) { v += link.a * row[j][c]; });
+    }
+
+    /* Whether `what` is done by a few instructions a value; other activations wait for the parts, as there would be a copy
+     * of them for each accumulator. */
+    __device__ __forceinline__ static bool is_short(const pave_abi_link &link) {
+        return link.op == PAVE_LINK_RELU || link.op == PAVE_LINK_SIGMOID || link.op == PAVE_LINK_SILU ||
+               (link.op == PAVE_LINK_MUL && link.operand == PAVE_OPERAND_SCALAR);
+    }
+
+    /* Such a link. It is asked anew for each row of tiles: what is done to all of them in one stretch, the assembler
+     * interleaves until registers spill. */
+    __device__ __forceinline__ void apply(const pave_abi_link &link) {
+        const float a = link.a;
 #pragma unroll
-            for (int j = 0; j < T::NI; j++)
+        for (int i = 0; i < T::MI; i++) {
+            int op = link.op;
+            forget(op);
+            if (op == PAVE_LINK_RELU)
+                each(i, [](float &v, int, int) { v = v < 0.0f ? 0.0f : v; });
+            else if (op == PAVE_LINK_SIGMOID)
+                each(i, [](float &v, int, int) { v = sigmoid(v); });
+            else if (op == PAVE_LINK_SILU)
+                each(i, [](float &v, int, int) { v *= sigmoid(v); });
+            else
+                each(i, [=](float &v, int, int) { v *= a; });
+        }
+    }
+
+    /* A first bias, and short links behind it. Returns how many. */
+    __device__ __forceinline__ int links(const pave_abi_gemm &args, const tensors &t, const tile_job &job) {
+        int done = 0;
+        if (args.link_count > 0 && args.links[0].op == PAVE_LINK_ADD &&
+            args.links[0].operand == PAVE_OPERAND_ROW) {
+            add_row(args.links[0], t.t0, job);
+            done = 1;
+        }
+#pragma unroll 1
+        for (; done < args.link_count && is_short(args.links[done]); done++) apply(args.links[done]);
+        return done;
+    }
+
+    /* Whether the tile's rows and columns are all there, and lie where quads of y can. */
+    __device__ __forceinline__ bool stores(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                           const tile_job &job) const {
+        const int bytes = element_bytes(args.y_type);
+        const int64_t first = reinterpret_cast<int64_t>(buffers.y) + job.y_offset;
+        return (args.y_type == PAVE_T_F32 || element_is_half(args.y_type)) &&
+               job.row + T::BM <= job.row_end && job.col + T::BN <= job.n &&
+               ((first | job.y_row) & (4 * bytes - 1)) == 0;
+    }
+
+    template <int TYPE>
+    __device__ __forceinline__ void store(const gemm_buffers &buffers, const tile_job &job) const {
+        char *at = static_cast<char *>(buffers.y) + job.y_offset + (job.row + row()) * job.y_row +
+                   (job.col + col()) * element_bytes(TYPE);
+        const int64_t down = 8 * job.y_row;
 #pragma unroll
-                for (int e = 0; e < 4; e++) acc[i][j][e] += link.a * row[j / 2][j % 2 * 2 + e % 2];
-        return 1;
+        for (int i = 0; i < T::MI * 2; i++, at += down)
+#pragma unroll
+            for (int j = 0; j < T::NI; j += 2) {
+                const float *low = &acc[i / 2][j][i % 2 * 2], *high = &acc[i / 2][j + 1][i % 2 * 2];
+                const float v[4] = {low[0], low[1], high[0], high[1]};
+                quad_put<put_plainly>(at + j * 8 * element_bytes(TYPE), TYPE, v);
+            }
+    }
+
+    /* Stores the whole tile. */
+    __device__ __forceinline__ void store(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                          const tile_job &job) const {
+        if (args.y_type == PAVE_T_F16)
+            store<PAVE_T_F16>(buffers, job);
+        else if (args.y_type == PAVE_T_BF16)
+            store<PAVE_T_BF16>(buffers, job);
+        else
+            store<PAVE_T_F32>(buffers, job);
+    }
+
+    /* The states of logsumexp of a tile that lacks no column. */
+    __device__ __forceinline__ void fold_exp(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                             const tile_job &job) const {
+#pragma unroll
+        for (int i = 0; i < T::MI * 2; i++) {
+            float top = -PV_BIG, sum = 0.0f;
+#pragma unroll
+            for (int j = 0; j < T::NI * 2; j++) top = PV_MAX(top, acc[i / 2][j / 2][i % 2 * 2 + j % 2]);
+            top = PV_MIN(top, PV_BIG);
+#pragma unroll
+            for (int j = 0; j < T::NI * 2; j++) sum += exp_term(acc[i / 2][j / 2][i % 2 * 2 + j % 2] - top);
+            const float2 all = state_merge_lanes<4>(PAVE_REDUCE_LOGSUMEXP, make_float2(top, sum));
+            const int64_t row = job.row + this->row() + i * 8;
+            if (threadIdx.x % 4 == 0 && row < job.row_end)
+                static_cast<float2 *>(buffers.p)[job.p_index + row * args.slots + (job.col + col()) / T::WN] =
+                    all;
+        }
     }
 };
 
@@ -114,26 +218,30 @@ template <class T>
 __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                              const tensors &t, const tile_job &job,
                                              float (&acc)[T::MI][T::NI][4]) {
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    mma_whole<T> whole = {acc, job.row + warp / T::WARPS_N * T::WM + lane / 4,
-                          job.col + warp % T::WARPS_N * T::WN + lane % 4 * 4};
+    mma_whole<T> whole = {acc};
     epilogue_done done = {!T::SCALED || whole.scale(args, buffers, job), 0};
-    if (done.scaled) done.links = whole.add_row(args, t, job);
+    if (done.scaled) done.links = whole.links(args, t, job);
+    if (done.links == args.link_count && done.scaled) {
+        const bool stored = args.y_type == PAVE_T_NONE, folded = args.reduce == PAVE_REDUCE_NONE;
+        if (folded && !stored && whole.stores(args, buffers, job)) return whole.store(args, buffers, job);
+        if (stored && args.reduce == PAVE_REDUCE_LOGSUMEXP && job.col + T::BN <= job.n)
+            return whole.fold_exp(args, buffers, job);
+    }
 #pragma unroll 1
     for (int i = 0; i < T::MI / 2; i++) {
         row_states<4> states(args.reduce);
         patch<4, 4> x;
 #pragma unroll
-        for (int r = 0; r < 4; r++) x.row[r] = whole.row0 + i * 32 + r * 8;
+        for (int r = 0; r < 4; r++) x.row[r] = job.row + whole.row() + i * 32 + r * 8;
         epilogue_rows<4>(buffers, job, x);
 #pragma unroll 1
         for (int j = 0; j < T::NI / 2; j++) {
             mma_part<T>(x.v, acc, i * (T::NI / 2) + j);
-            x.col = whole.col0 + j * 16;
+            x.col = job.col + whole.col() + j * 16;
             epilogue_values<4, T::SCALED>(args, buffers, t, job, x, done);
             states.fold(x);
         }
-        states.template store<4>(args, buffers, job, (whole.col0 - lane % 4 * 4) / T::WN, x);
+        states.template store<4>(args, buffers, job, (job.col + whole.col()) / T::WN, x);
     }
 }
 

@@ -66,7 +66,11 @@ template <class T> struct pair_position : mma_stages<T> {
         load_a(a_low, 1, 0);
     }
 
-    __device__ __forceinline__ void most_steps(float (&acc)[T::MI][T::NI][4]) {
+    /* All rows but the last 16 of the k-tile that is read, while a whole one is copied (COPY). */
+    template <bool COPY, class COPIER>
+    __device__ __forceinline__ void most_steps(COPIER &copier, float (&acc)[T::MI][T::NI][4]) {
+        const char *at = nullptr;
+        if constexpr (COPY) copier.template whole_passes<0, T::A_PASSES + T::B_PASSES>(this->write, at);
 #pragma unroll
         for (int i = 0; i < T::MI - 1; i++) {
             load_a(a_high[(i + 1) % 2], 0, i + 1);
@@ -75,12 +79,9 @@ template <class T> struct pair_position : mma_stages<T> {
         }
     }
 
-    /* The last 16 rows, while the next k-tile's first ones are loaded (NEXT) and a whole k-tile is copied (COPY). */
-    template <bool NEXT, bool COPY, class COPIER>
-    __device__ __forceinline__ void last_step(COPIER &copier, float (&acc)[T::MI][T::NI][4]) {
-        const char *at = nullptr;
+    /* The last 16 rows, while the next k-tile's first ones are loaded (NEXT). */
+    template <bool NEXT> __device__ __forceinline__ void last_step(float (&acc)[T::MI][T::NI][4]) {
         if constexpr (NEXT) load_a(a_high[0], 0, 0);
-        if constexpr (COPY) copier.template whole_passes<0, T::A_PASSES + T::B_PASSES>(this->write, at);
         multiply(acc[T::MI - 1], T::MI - 1);
         if constexpr (NEXT) {
             load_b(b_high, 0);

@@ -15,8 +15,9 @@ template <class T> struct mma_stages {
 
     __device__ __forceinline__ void start(uint32_t shared) {
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        first = read = write = shared;
+        first = read = shared;
         end = shared + T::STAGES * T::STAGE_BYTES;
+        write = end - T::STAGE_BYTES;
         a_at = T::swizzled(warp / T::WARPS_N * T::WM + lane % 16, lane / 16);
         b_at = T::swizzled(warp % T::WARPS_N * T::WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
     }

@@ -30,6 +30,9 @@ template <int WHOLE> inline void copy_async_if(uint32_t target, const void *sour
 inline void forget(int &) {
 }
 
+inline void forget_memory() {
+}
+
 inline void copy_commit() {
     emulator::commit();
 }
