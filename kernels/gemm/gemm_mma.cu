@@ -259,29 +259,24 @@ template <class T> __device__ __forceinline__ void mma_fill(mma_copier<T> &copie
     }
 }
 
-template <class T> __device__ __forceinline__ int64_t k_tiles_of(const tile_job &job) {
-    return (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
-}
-
 /* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and shared
- * memory is free when all warps have come here. `beside` is done when all warps are here.
+ * memory is free when all warps have come here.
  *
  * A k-tile is a loop's body in the order that the assembler keeps: it moves multiplications neither over the barrier nor over
  * the loop's end, so that fragments are always loaded while those of the step before are multiplied. The first loop is for
  * whole k-tiles of blocks that lack no row, the next one for all others. */
-template <class T, class BESIDE>
+template <class T>
 __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, const gemm_buffers &buffers,
-                                              const tile_job &job, uint32_t shared,
-                                              float (&acc)[T::MI][T::NI][4], BESIDE beside) {
+                                              const tile_job &job, uint32_t shared, int64_t k_tiles,
+                                              float (&acc)[T::MI][T::NI][4]) {
     typename T::position p;
     p.start(shared);
     copy_wait<T::STAGES - 2>();
     const bool all_rows = __syncthreads_and(copier.has_all_rows());
     /* K-tiles that are copied without a check. */
     int64_t whole = all_rows && copier.whole_tiles() > 0 ? copier.whole_tiles() : 0;
-    int64_t rest = k_tiles_of<T>(job) - whole;
+    int64_t rest = k_tiles - whole;
     p.load_first();
-    beside();
 
 #pragma unroll 1
     for (; whole > 0; whole--) {
@@ -293,7 +288,7 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, const gemm_
     }
     /* Found again: the first loop has no registers for what is asked here alone. */
     forget_memory();
-    if (rest >= T::STAGES) copier.start(buffers, job, k_tiles_of<T>(job) - rest + T::STAGES - 1);
+    if (rest >= T::STAGES) copier.start(buffers, job, k_tiles - rest + T::STAGES - 1);
 #pragma unroll 1
     for (; rest > 1; rest--) {
         if (rest >= T::STAGES) {
@@ -311,13 +306,13 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, const gemm_
     copy_wait<0>();
 }
 
-/* Tiles' places lie in turns in two slots. The first warp leaves the next tile's beside the first multiplications of this one,
- * when all others are out of the last one's epilogue. */
+/* Tiles' places lie in turns in three slots: the first warp writes the next tile's before the main loop, when others may still
+ * be in the last one's epilogue. */
 template <class T>
 __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                           const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
-    __shared__ tile_job jobs[2];
+    __shared__ tile_job jobs[3];
     const uint32_t shared = shared_address(dynamic_shared());
     if (block_index() >= raster::count(args)) return;
     raster::leave(args, buffers.g, block_index(), jobs[0]);
@@ -329,17 +324,17 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
 #pragma unroll 1
     while (true) {
         const tile_job &job = jobs[now];
-        auto leave_next = [&] {
-            if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[1 - now]);
-        };
+        const int after = now == 2 ? 0 : now + 1;
+        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[after]);
+        const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
         if constexpr (T::F8)
-            mma_float8_loop<T>(copier, shared, k_tiles_of<T>(job), acc, leave_next);
+            mma_float8_loop<T>(copier, shared, k_tiles, acc);
         else
-            mma_main_loop<T>(copier, buffers, job, shared, acc, leave_next);
+            mma_main_loop<T>(copier, buffers, job, shared, k_tiles, acc);
         __syncthreads();
         if (job.next != NO_TILE) {
-            copier.start(buffers, jobs[1 - now]);
+            copier.start(buffers, jobs[after]);
             mma_fill<T>(copier, shared);
         }
         mma_epilogue<T>(args, buffers, t, job, acc);
@@ -347,7 +342,7 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
         /* Found again: the epilogue has no registers to keep it in. */
         forget(now);
         forget_memory();
-        now = 1 - now;
+        now = now == 2 ? 0 : now + 1;
         copier.start(buffers, jobs[now], T::STAGES - 1);
     }
 }

@@ -62,14 +62,13 @@ template <class T> struct float8_fragments {
 
 /* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and shared memory
  * is free when all warps have come here. */
-template <class T, class COPIER, class BESIDE>
+template <class T, class COPIER>
 __device__ __forceinline__ void mma_float8_loop(COPIER &copier, uint32_t shared, int64_t k_tiles,
-                                                float (&acc)[T::MI][T::NI][4], BESIDE beside) {
+                                                float (&acc)[T::MI][T::NI][4]) {
     mma_stages<T> p;
     p.start(shared);
     copy_wait<T::STAGES - 2>();
     __syncthreads();
-    beside();
 #pragma unroll 1
     for (; k_tiles > 0; k_tiles--) {
         copier.tile(p.write);
