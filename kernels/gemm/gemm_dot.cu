@@ -62,13 +62,12 @@ template <class T> struct dot_sums {
     }
 
     /* Met once: what the L1 holds is A. */
-    __device__ __forceinline__ void load(uint4 (&of)[T::COLS], int64_t k) const {
+    __device__ __forceinline__ void load(uint4 (&of)[T::COLS], int k) const {
 #pragma unroll
-        for (int c = 0; c < T::COLS; c++)
-            of[c] = __ldcs(reinterpret_cast<const uint4 *>(b[c] + k * T::BYTES));
+        for (int c = 0; c < T::COLS; c++) of[c] = load_once(b[c] + k * T::BYTES);
     }
 
-    __device__ __forceinline__ void add(const uint4 (&of)[T::COLS], int64_t k) {
+    __device__ __forceinline__ void add(const uint4 (&of)[T::COLS], int k) {
 #pragma unroll
         for (int q = 0; q < T::WIDTH / 4; q++) {
             float w[T::COLS][4];
@@ -102,21 +101,29 @@ template <class T> struct dot_sums {
     __device__ __forceinline__ void over_k(int64_t k_end, int turn) {
         const int lane = threadIdx.x % 32;
         const int64_t whole = k_end / T::WIDTH * T::WIDTH;
-        int64_t k = turn * T::STEP + lane * T::WIDTH;
-        uint4 ring[T::RING][T::COLS];
+        const int first = turn * T::STEP + lane * T::WIDTH;
+        int64_t left = whole - first; /* from where `a` and `b` are */
+        advance(first);
+        if (turn == 0 && whole + lane < k_end) add_element(left + lane);
+        uint4 ring[T::RING][T::COLS] = {}; /* or what it held would live through the next tile's place */
 #pragma unroll
         for (int r = 0; r < T::RING; r++)
-            if (k + r * T::BK < whole) load(ring[r], k + r * T::BK);
+            if (r * T::BK < left) load(ring[r], r * T::BK);
 #pragma unroll 1
-        for (; k < whole; k += T::RING * T::BK) {
+        for (; left > 0; left -= T::RING * T::BK) {
 #pragma unroll
             for (int r = 0; r < T::RING; r++) {
-                const int64_t at = k + r * T::BK, next = at + T::RING * T::BK;
-                if (at < whole) add(ring[r], at);
-                if (next < whole) load(ring[r], next);
+                if (r * T::BK < left) add(ring[r], r * T::BK);
+                if ((r + T::RING) * T::BK < left) load(ring[r], (r + T::RING) * T::BK);
             }
+            advance(T::RING * T::BK);
         }
-        if (turn == 0 && whole + lane < k_end) add_element(whole + lane);
+    }
+
+    __device__ __forceinline__ void advance(int k) {
+        a += k * T::BYTES;
+#pragma unroll
+        for (int c = 0; c < T::COLS; c++) b[c] += k * T::BYTES;
     }
 
     /* Of the warp's values the one of this lane's number, modulo how many they are, summed over the lanes: each step halves the

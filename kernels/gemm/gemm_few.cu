@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products of few rows on the matrix units with mma.sync: y = chain(A · Bᵀ), rows in PAVE_GEMM_FEW_ROWS. As in gemm_dot.cu, B is
- * read once, straight into registers, by loads that never drain; here the tensor cores do the arithmetic of up to 64 rows of A.
+ * read once, straight into registers, by loads that never drain; here the tensor cores do the arithmetic of up to 32 rows of A.
  *
  * Work: a block computes bm × bn, each of its warps all of that for its share of k. B gives the instruction's 16 rows and A its 8
  * columns, so that few rows of A leave no unit idle. The order of k within an instruction is free as long as both operands have
  * the same, so a lane's 16 bytes of a row, along which lanes of four lie side by side, are its share of two instructions as they
  * are. A warp takes 64 elements of k in two steps, the block's warps bk in turn; `stages` times that of B is under way, and of A,
- * which is read through the L1, two steps or one. The warps' sums are added in a fixed order. Then each thread has four columns
+ * which is read through the L1, two steps. The warps' sums are added in a fixed order. Then each thread has four columns
  * of a row. Alignment: base and row stride of A and B are multiples of 16 bytes. Bounds: m, n and k are free; what lies beyond
  * counts as zero and is not read.
  *
@@ -24,7 +24,7 @@ template <int IN_, int BM_, int BN_, int BK_, int STAGES_> struct few_tile {
     static constexpr int WIDTH = 8, STEP = 4 * WIDTH, PAIR = 2 * STEP; /* of k: a load, a step, two */
     static constexpr int WARPS = BK / PAIR, THREADS = WARPS * 32, RING = 2 * STAGES_;
     static constexpr int MT = BM / 8, NT = BN / 16;
-    static constexpr int A_RING = MT * NT > 16 ? 1 : 2; /* as registers allow */
+    static constexpr int A_RING = 2;
     static constexpr int PITCH = BN + 4, QUADS = BM * BN / 4;
     static_assert(element_is_half(IN), "of two bytes");
     static_assert(BM % 8 == 0 && BN % 16 == 0 && QUADS % 32 == 0,
@@ -50,8 +50,8 @@ struct few_rows {
     __device__ __forceinline__ void load(uint4 (&to)[COUNT], int64_t ahead) const {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            const uint4 *from = reinterpret_cast<const uint4 *>(at + i * apart + ahead);
-            if (i * 8 < exist) to[i] = ONCE ? __ldcs(from) : *from;
+            const char *from = at + i * apart + ahead;
+            if (i * 8 < exist) to[i] = ONCE ? load_once(from) : *reinterpret_cast<const uint4 *>(from);
         }
     }
 

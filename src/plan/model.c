@@ -17,8 +17,11 @@
  * bfloat16, 2026-11-23). */
 #define STEP_NS 500.0
 #define TURN_NS 160.0
-/* A load's latency while memory is busy with all units' (model_rows.c's, of as many loads a lane). */
-#define ROUND_NS 1200.0
+/* Where B goes straight to registers: a step of each of a unit's blocks, beside A's bytes through the L1, and what a tile takes
+ * at its end for each value, which blocks that run in step do not hide from each other. From an H200, 2026-11-29, at 4096x4096 and
+ * 14336x4096: the few rows at 8, 16 and 32 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
+#define ROUND_NS 910.0
+#define JOIN_CLOCKS 4.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
 #define SHARED_LANES 0.86
@@ -269,17 +272,31 @@ static double tiles_at_once(const pave_device_info *device, const pave__predicti
     return fmax(1, fmin(tiles_a_unit(device, (double)p->tiles), p->blocks_per_unit));
 }
 
-/* Time that a GPU's blocks wait for their operands. Steps through shared memory come one after the other; what goes straight to
- * registers comes as fast as what is under way allows. */
+/* Times that a unit starts on as many tiles as it has at once. */
+static double turns_of(const pave_device_info *device, const pave__prediction *p) {
+    return ceil(tiles_a_unit(device, (double)p->tiles) / tiles_at_once(device, p));
+}
+
+/* Time that a GPU's blocks wait for their operands, one step after the other. Where they go straight to registers A is read a step
+ * ahead at most, whatever of B is under way, and one step more fills the ring; tiles of the matrix units are whole ones. */
 static double waiting_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
                          const pave__prediction *p) {
     double bk = row->bk > 0 ? row->bk : 1, steps = ceil((double)load->k / bk);
     if (device->kind != PAVE_DEVICE_GPU) return 0;
-    if (row->direct)
-        return tiles_a_unit(device, (double)p->tiles) / tiles_at_once(device, p) * ceil(steps / row->stages) *
-               ROUND_NS;
+    if (row->direct) {
+        double rows = row->path == PAVE_PATH_FMA ? fmin(row->bm, (double)load->m) : row->bm;
+        double a_bytes = tiles_at_once(device, p) * rows * bk * load->a_bytes;
+        return turns_of(device, p) * (steps + 1) *
+               (ROUND_NS + pave__ns_over(a_bytes, clock_of(device) * SHARED_BYTES_A_CLOCK));
+    }
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;
     return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS);
+}
+
+/* What is left to do when a direct row's tiles have come to the end of k. */
+static double joining_ns(const pave_device_info *device, const pave__row *row, const pave__prediction *p) {
+    double values = (double)row->bm * row->bn * tiles_at_once(device, p);
+    return row->direct ? turns_of(device, p) * pave__ns_over(JOIN_CLOCKS * values, clock_of(device)) : 0;
 }
 
 /* What tiles ask of the L2: the operands of each, but for A's rows that those of a unit with the same ones find in the L1. */
@@ -325,7 +342,8 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
     double b_once = (double)one.n * (double)one.k * load->b_bytes;
     p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + over_batch(device, &one, load->a_same, a_once, t.a) +
                                           over_batch(device, &one, load->b_same, b_once, t.b));
-    pave__conclude(device, compute, waiting_ns(device, row, load, &p), &p);
+    pave__conclude(device, compute, waiting_ns(device, row, &one, &p), &p);
+    p.ns += joining_ns(device, row, &p);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, pave__ns_over(p.flops, sustained) / busy) : 0;
     return p;
