@@ -97,13 +97,31 @@
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
      .slice = (WN),                                                                       \
      .shared_bytes = ((BM) + (BN)) * (BK) * FLOAT_BYTES * (STAGES)},
-#define DOT(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                  \
+#define DOT(NAME, IN, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                          \
     {ON_FMA_UNITS(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY),                           \
-     .wm = (BM), .wn = 4, .stages = 1,                                                    \
-     .threads = (BN) / 4 * 32,                                                            \
+     .wm = (BM), .wn = 4, .stages = (STAGES), .direct = 1,                                \
+     .threads = (BN) * BYTES_##IN * (BK) / 64,                                            \
      .align = ALIGN_ROWS,                                                                 \
      .layout = PAVE__LAYOUT_ROWS,                                                         \
      .slice = 4},
+#define FEW(NAME, IN, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                          \
+    {.name = TEXT(NAME),                                                                  \
+     .family = PAVE__GEMM,                                                                \
+     .backend = PAVE__CUDA,                                                               \
+     .kind = PAVE_DEVICE_GPU,                                                             \
+     .path = PATH_##IN,                                                                   \
+     .precision = KEEPS_##IN,                                                             \
+     .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
+     .bm = (BM), .bn = (BN), .bk = (BK), .wm = (BM), .wn = (BN),                          \
+     .stages = (STAGES), .direct = 1,                                                     \
+     .threads = (BK) / 2,                                                                 \
+     .align = ALIGN_ROWS,                                                                 \
+     .layout = PAVE__LAYOUT_ROWS,                                                         \
+     .slice = (BN),                                                                       \
+     .min_capability = SINCE_##IN,                                                        \
+     .registers = (REGISTERS),                                                            \
+     .shared_bytes = (BK) / 64 * (BM) * ((BN) + 4) * FLOAT_BYTES,                         \
+     .efficiency = (EFFICIENCY)},
 #define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
@@ -192,6 +210,7 @@ static const pave__row rows[] = {
     PAVE_GEMM_MMA_ROWS(MMA)
     PAVE_GEMM_SIMT_ROWS(SIMT)
     PAVE_GEMM_DOT_ROWS(DOT)
+    PAVE_GEMM_FEW_ROWS(FEW)
     PAVE_GEMM_PTX_ROWS(PTX)
     PAVE_GEMM_PTX_FMA_ROWS(PTX_FMA)
     PAVE_GEMM_CL_ROWS(CL)

@@ -46,6 +46,8 @@ typedef struct pave__row {
     int loads;         /* reduce, normalize: of four values that a thread has under way at once; 0: 1 */
     int wm, wn;        /* tile of a warp, or of a work-item */
     int stages;        /* depth of the copy pipeline; 1: none */
+    int direct;        /* gemm: 1: stages × bk of its columns of B are always under way, straight to registers, and A is read
+                        * through the L1, which a unit's blocks share */
     int threads;       /* a block; fixed */
     int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */

@@ -56,6 +56,15 @@ __device__ __forceinline__ void copy_async_if(uint32_t target, const void *sourc
                      : "memory");
 }
 
+/* 16 bytes that nothing writes meanwhile and that are met once: they do not stay in the L1. */
+__device__ __forceinline__ uint4 load_once(const void *from) {
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(from));
+    return v;
+}
+
 /* Hides from the compiler what a value is made of: what it computes from it, it computes anew, where it would otherwise keep
  * more results than there are registers. */
 __device__ __forceinline__ void forget(int &value) {

@@ -1,33 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products of few rows in float32 with fused multiply-adds: y = chain(A · Bᵀ), rows in PAVE_GEMM_DOT_ROWS. What such a product
- * takes is the time to read B, so B is read once, straight into registers, and nothing waits for anything else.
+ * takes is the time to read B, so B is read once, straight into registers, and its loads never drain: a register that has been
+ * added is loaded again at once, for the step that comes a ring's length later.
  *
- * Work: a block computes bm × bn, a warp all bm rows of four columns, its lanes along k: 16 bytes of each of the four rows of
- * B, two steps of them under way at a time, against the same 16 bytes of each row of A, which the L1 keeps. Lanes' sums are
- * added in a fixed order at the end, and lane m of the warp's first bm then has row m's four columns. Alignment: base and row
- * stride of A and B are multiples of 16 bytes. Bounds: what is left of k is taken element by element; rows of B beyond n
- * read the last one again, rows of A beyond m are not read. */
+ * Work: a block computes bm × bn, a warp all bm rows of four columns for its share of k, which the warps that have the same
+ * columns take in turn, bk in all. A step is 16 bytes a lane of each of the four rows of B, `stages` of them under way, against
+ * the same 16 bytes of each row of A, which the L1 keeps. Lanes' sums are added in a fixed order at the end, then the warps', by
+ * way of shared memory: [four columns][warp along k][row] of four floats. Lane m of the columns' first warp then has row m's.
+ * Alignment: base and row stride of A and B are multiples of 16 bytes. Bounds: what is left of k is taken element by element;
+ * rows of B beyond n read the last one again, rows of A beyond m are not read. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
 #include "kernels/gemm/rows.h"
 
 namespace pave {
 
-template <int IN_, int BM_, int BN_, int BK_> struct dot_tile {
-    static constexpr int IN = IN_, BM = BM_, BN = BN_;
+template <int IN_, int BM_, int BN_, int BK_, int STAGES_> struct dot_tile {
+    static constexpr int IN = IN_, BM = BM_, BN = BN_, BK = BK_, RING = STAGES_;
     static constexpr int BYTES = element_bytes(IN), WIDTH = 16 / BYTES; /* elements of a load */
-    static constexpr int COLS = 4, STEP = 32 * WIDTH;
-    static_assert(BM * COLS == 32 && BN % COLS == 0, "a lane ends with one of its warp's values");
-    static_assert(BK_ == 2 * STEP, "two steps are under way");
+    static constexpr int COLS = 4, GROUPS = BN / COLS, VALUES = BM * COLS;
+    static constexpr int STEP = 32 * WIDTH, SPLIT = BK / STEP; /* of a warp, and warps that share k */
+    static_assert(BM >= 1 && 32 % VALUES == 0, "a lane ends with one of its warp's values");
+    static_assert(BN % COLS == 0 && BK == SPLIT * STEP, "whole warps");
 };
 
-/* Elements of one 16-byte load. */
-template <class T> __device__ __forceinline__ void dot_unpack(const uint4 &bits, float (&v)[T::WIDTH]) {
-    const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
-#pragma unroll
-    for (int i = 0; i < T::WIDTH; i++)
-        v[i] = T::BYTES == 4 ? __uint_as_float(words[i * T::BYTES / 4])
-                             : half_to_float(T::IN, words[i / 2] >> i % 2 * 16 & 0xffffu);
+/* Elements 4 · quad … + 3 of a 16-byte load; and four from memory, on a multiple of their size. */
+template <class T> __device__ __forceinline__ void dot_unpack(const uint4 &bits, int quad, float (&v)[4]) {
+    if constexpr (T::BYTES == 4) {
+        v[0] = __uint_as_float(bits.x), v[1] = __uint_as_float(bits.y);
+        v[2] = __uint_as_float(bits.z), v[3] = __uint_as_float(bits.w);
+    } else {
+        quad_unpack(quad == 0 ? make_uint2(bits.x, bits.y) : make_uint2(bits.z, bits.w), T::IN, v);
+    }
+}
+
+template <class T> __device__ __forceinline__ void dot_quad(const char *at, float (&v)[4]) {
+    if constexpr (T::BYTES == 4)
+        dot_unpack<T>(*reinterpret_cast<const uint4 *>(at), 0, v);
+    else
+        quad_unpack(*reinterpret_cast<const uint2 *>(at), T::IN, v);
 }
 
 /* A warp's sums over its lanes' share of k, and where it reads them from. */
@@ -47,27 +58,31 @@ template <class T> struct dot_sums {
             b[c] = static_cast<const char *>(buffers.b) + job.b.offset + row * job.b.row;
         }
 #pragma unroll
-        for (int i = 0; i < T::BM * T::COLS; i++) acc[i / T::COLS][i % T::COLS] = 0.0f;
+        for (int i = 0; i < T::VALUES; i++) acc[i / T::COLS][i % T::COLS] = 0.0f;
     }
 
-    __device__ __forceinline__ void load(uint4 (&of)[T::COLS], int64_t k) const {
+    /* Met once: what the L1 holds is A. */
+    __device__ __forceinline__ void load(uint4 (&of)[T::COLS], int k) const {
 #pragma unroll
-        for (int c = 0; c < T::COLS; c++) of[c] = *reinterpret_cast<const uint4 *>(b[c] + k * T::BYTES);
+        for (int c = 0; c < T::COLS; c++) of[c] = load_once(b[c] + k * T::BYTES);
     }
 
-    __device__ __forceinline__ void add(const uint4 (&of)[T::COLS], int64_t k) {
-        float w[T::COLS][T::WIDTH];
+    __device__ __forceinline__ void add(const uint4 (&of)[T::COLS], int k) {
 #pragma unroll
-        for (int c = 0; c < T::COLS; c++) dot_unpack<T>(of[c], w[c]);
+        for (int q = 0; q < T::WIDTH / 4; q++) {
+            float w[T::COLS][4];
 #pragma unroll
-        for (int m = 0; m < T::BM; m++) {
-            if (m >= rows) continue;
-            float x[T::WIDTH];
-            dot_unpack<T>(*reinterpret_cast<const uint4 *>(a + m * a_row + k * T::BYTES), x);
+            for (int c = 0; c < T::COLS; c++) dot_unpack<T>(of[c], q, w[c]);
 #pragma unroll
-            for (int c = 0; c < T::COLS; c++)
+            for (int m = 0; m < T::BM; m++) {
+                if (m >= rows) continue;
+                float x[4];
+                dot_quad<T>(a + m * a_row + (k + 4 * q) * T::BYTES, x);
 #pragma unroll
-                for (int i = 0; i < T::WIDTH; i++) acc[m][c] = fmaf(x[i], w[c][i], acc[m][c]);
+                for (int c = 0; c < T::COLS; c++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++) acc[m][c] = fmaf(x[i], w[c][i], acc[m][c]);
+            }
         }
     }
 
@@ -82,47 +97,55 @@ template <class T> struct dot_sums {
         }
     }
 
-    __device__ __forceinline__ void over_k(int64_t k_end) {
+    /* turn: this warp's among those that share k. */
+    __device__ __forceinline__ void over_k(int64_t k_end, int turn) {
         const int lane = threadIdx.x % 32;
         const int64_t whole = k_end / T::WIDTH * T::WIDTH;
-        int64_t k = lane * T::WIDTH;
+        const int first = turn * T::STEP + lane * T::WIDTH;
+        int64_t left = whole - first; /* from where `a` and `b` are */
+        advance(first);
+        if (turn == 0 && whole + lane < k_end) add_element(left + lane);
+        uint4 ring[T::RING][T::COLS] = {}; /* or what it held would live through the next tile's place */
+#pragma unroll
+        for (int r = 0; r < T::RING; r++)
+            if (r * T::BK < left) load(ring[r], r * T::BK);
 #pragma unroll 1
-        for (; k + T::STEP < whole; k += 2 * T::STEP) {
-            uint4 first[T::COLS], second[T::COLS];
-            load(first, k);
-            load(second, k + T::STEP);
-            add(first, k);
-            add(second, k + T::STEP);
+        for (; left > 0; left -= T::RING * T::BK) {
+#pragma unroll
+            for (int r = 0; r < T::RING; r++) {
+                if (r * T::BK < left) add(ring[r], r * T::BK);
+                if ((r + T::RING) * T::BK < left) load(ring[r], (r + T::RING) * T::BK);
+            }
+            advance(T::RING * T::BK);
         }
-        if (k < whole) {
-            uint4 last[T::COLS];
-            load(last, k);
-            add(last, k);
-        }
-        if (whole + lane < k_end) add_element(whole + lane);
     }
 
-    /* Of the warp's 32 values the one of this lane's number, summed over the lanes: each step halves the values a lane has
-     * left and adds its partner's. */
-    __device__ __forceinline__ float reduced() {
-        float v[T::BM * T::COLS];
+    __device__ __forceinline__ void advance(int k) {
+        a += k * T::BYTES;
 #pragma unroll
-        for (int i = 0; i < T::BM * T::COLS; i++) v[i] = acc[i / T::COLS][i % T::COLS];
-        halve<16>(v);
-        halve<8>(v);
-        halve<4>(v);
-        halve<2>(v);
-        halve<1>(v);
+        for (int c = 0; c < T::COLS; c++) b[c] += k * T::BYTES;
+    }
+
+    /* Of the warp's values the one of this lane's number, modulo how many they are, summed over the lanes: each step halves the
+     * values a lane has left and adds its partner's; what lanes then have alike is added. */
+    __device__ __forceinline__ float reduced() {
+        float v[T::VALUES];
+#pragma unroll
+        for (int i = 0; i < T::VALUES; i++) v[i] = acc[i / T::COLS][i % T::COLS];
+        halve<T::VALUES / 2>(v);
+#pragma unroll
+        for (int apart = T::VALUES; apart < 32; apart *= 2) v[0] += __shfl_xor_sync(0xffffffffu, v[0], apart);
         return v[0];
     }
 
-    template <int HALF> __device__ static __forceinline__ void halve(float (&v)[T::BM * T::COLS]) {
+    template <int HALF> __device__ static __forceinline__ void halve(float (&v)[T::VALUES]) {
         const bool upper = (threadIdx.x & HALF) != 0;
 #pragma unroll
         for (int i = 0; i < HALF; i++) {
             const float kept = upper ? v[i + HALF] : v[i], sent = upper ? v[i] : v[i + HALF];
             v[i] = kept + __shfl_xor_sync(0xffffffffu, sent, HALF);
         }
+        if constexpr (HALF > 1) halve<HALF / 2>(v);
     }
 };
 
@@ -131,25 +154,33 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
                                          const tensors &t) {
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
-    const int lane = threadIdx.x % 32, column = threadIdx.x / 32 * T::COLS;
+    __shared__ float4 sums_of[T::GROUPS][T::SPLIT][T::BM];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int group = warp / T::SPLIT, turn = warp % T::SPLIT, column = group * T::COLS;
 #pragma unroll 1
     for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers.g, tile, job);
         dot_sums<T> sums;
         sums.start(buffers, job, column);
-        if (column < job.b.rows) sums.over_k(job.k);
+        if (column < job.b.rows) sums.over_k(job.k, turn);
         const float value = sums.reduced();
-        patch<1, 4> x;
+        if (lane < T::VALUES) reinterpret_cast<float *>(sums_of[group][turn])[lane] = value;
+        __syncthreads();
+        if (turn == 0) {
+            patch<1, 4> x = {};
 #pragma unroll
-        for (int c = 0; c < T::COLS; c++)
-            x.v[0][c] = __shfl_sync(0xffffffffu, value, lane % T::BM * T::COLS + c);
-        x.row[0] = lane < T::BM ? job.row + lane : job.row_end;
-        x.col = job.col + column;
-        epilogue_rows<1>(buffers, job, x);
-        epilogue_values<1>(args, buffers, t, job, x);
-        row_states<1> states(args.reduce);
-        states.fold(x);
-        states.template store<1>(args, buffers, job, x.col / T::COLS, x);
+            for (int s = 0; s < T::SPLIT; s++) {
+                const float4 part = sums_of[group][s][lane % T::BM];
+                x.v[0][0] += part.x, x.v[0][1] += part.y, x.v[0][2] += part.z, x.v[0][3] += part.w;
+            }
+            x.row[0] = lane < T::BM ? job.row + lane : job.row_end;
+            x.col = job.col + column;
+            epilogue_rows<1>(buffers, job, x);
+            epilogue_values<1>(args, buffers, t, job, x);
+            row_states<1> states(args.reduce);
+            states.fold(x);
+            states.template store<1>(args, buffers, job, x.col / T::COLS, x);
+        }
         tile = job.next;
         __syncthreads();
     }
@@ -157,12 +188,16 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                                         \
-    extern "C" __global__ void __launch_bounds__((BN) / 4 * 32, 65536 / ((BN) / 4 * 32 * (REGISTERS)))   \
+/* Warps: one for four columns and 512 bytes of k. */
+#define PAVE_THREADS(IN, BN, BK) ((BN)*pave::element_bytes(PAVE_T_##IN) * (BK) / 64)
+#define PAVE_KERNEL(NAME, IN, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                                 \
+    extern "C" __global__ void __launch_bounds__(PAVE_THREADS(IN, BN, BK),                               \
+                                                 65536 / (PAVE_THREADS(IN, BN, BK) * (REGISTERS)))       \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
              const void *g, PAVE_TENSOR_PARAMETERS) {                                                    \
-        pave::gemm_dot<pave::dot_tile<PAVE_T_##IN, BM, BN, BK>>(args, pave::gemm_buffers{a, b, y, p, g}, \
-                                                                pave::tensors{PAVE_TENSOR_NAMES});       \
+        pave::gemm_dot<pave::dot_tile<PAVE_T_##IN, BM, BN, BK, STAGES>>(                                 \
+            args, pave::gemm_buffers{a, b, y, p, g}, pave::tensors{PAVE_TENSOR_NAMES});                  \
     }
 PAVE_GEMM_DOT_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
+#undef PAVE_THREADS

@@ -7,8 +7,11 @@
  *   two float16 for a float32, three products for one, so a third of the path's peak at most. path E4M3 is all of float8's.
  * PAVE_GEMM_SIMT_ROWS(X): X(name, in, layout, bm, bn, bk, wm, wn, stages, registers, efficiency)
  *   in: F32, F16, BF16, E4M3, E5M2. layout: ROWS, k contiguous and rows aligned to 16 bytes; ANY, which is any strides too.
- * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, registers, efficiency)
- *   in: as SIMT. Few rows, k contiguous: four columns a warp.
+ * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, stages, registers, efficiency)
+ *   in: as SIMT. Few rows, k contiguous. A warp for four columns and 512 bytes of bk; stages × bk of a column are under way.
+ *   Beyond one row of A those of two-byte types are for HIGHEST, which matrix units do not keep.
+ * PAVE_GEMM_FEW_ROWS(X): X(name, in, bm, bn, bk, stages, registers, efficiency)
+ *   in: F16, BF16. The same on the matrix units. A warp for all columns and 64 elements of bk.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register
  *   tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
@@ -48,10 +51,21 @@
     X(pave_gemm_simt_64x64x16_e4m3, E4M3, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)  \
     X(pave_gemm_simt_64x64x16_e5m2, E5M2, ANY, 64, 64, 16, 32, 32, 4, 128, 0.40)
 
-#define PAVE_GEMM_DOT_ROWS(X)                             \
-    X(pave_gemm_dot_8x16_f32, F32, 8, 16, 256, 96, 0.30)  \
-    X(pave_gemm_dot_8x16_f16, F16, 8, 16, 512, 128, 0.30) \
-    X(pave_gemm_dot_8x16_bf16, BF16, 8, 16, 512, 128, 0.30)
+#define PAVE_GEMM_DOT_ROWS(X)                                \
+    X(pave_gemm_dot_1x4_f32, F32, 1, 4, 512, 2, 64, 0.30)    \
+    X(pave_gemm_dot_1x4_f16, F16, 1, 4, 2048, 2, 64, 0.30)   \
+    X(pave_gemm_dot_1x4_bf16, BF16, 1, 4, 2048, 2, 64, 0.30) \
+    X(pave_gemm_dot_8x4_f32, F32, 8, 4, 512, 1, 96, 0.30)    \
+    X(pave_gemm_dot_8x4_f16, F16, 8, 4, 1024, 1, 96, 0.25)   \
+    X(pave_gemm_dot_8x4_bf16, BF16, 8, 4, 1024, 1, 96, 0.25)
+
+#define PAVE_GEMM_FEW_ROWS(X)                                    \
+    X(pave_gemm_few_8x16_f16, F16, 8, 16, 512, 1, 64, 0.30)      \
+    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 512, 1, 64, 0.30)    \
+    X(pave_gemm_few_16x32_f16, F16, 16, 32, 512, 2, 128, 0.30)   \
+    X(pave_gemm_few_16x32_bf16, BF16, 16, 32, 512, 2, 128, 0.30) \
+    X(pave_gemm_few_32x32_f16, F16, 32, 32, 512, 1, 128, 0.45)   \
+    X(pave_gemm_few_32x32_bf16, BF16, 32, 32, 512, 1, 128, 0.45)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                              \
     X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90) \

@@ -13,7 +13,7 @@
  * 0.053 was). */
 #define CUT_BELOW 0.9
 /* Rows of one family that one choice can weigh. */
-#define CANDIDATES_MAX 32
+#define CANDIDATES_MAX 48
 
 int pave__strength(int precision) {
     switch (precision) {

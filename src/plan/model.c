@@ -17,6 +17,11 @@
  * bfloat16, 2026-11-23). */
 #define STEP_NS 500.0
 #define TURN_NS 160.0
+/* Where B goes straight to registers: a step of each of a unit's blocks, beside A's bytes through the L1, and what a tile takes
+ * at its end for each value, which blocks that run in step do not hide from each other. From an H200, 2026-11-29, at 4096x4096 and
+ * 14336x4096: the few rows at 8, 16 and 32 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
+#define ROUND_NS 910.0
+#define JOIN_CLOCKS 4.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
 #define SHARED_LANES 0.86
@@ -149,8 +154,9 @@ static traffic operand_bytes(const pave_device_info *device, const pave__row *ro
     double room = PAVE__L2_SHARE * (double)device->l2_bytes;
     double waves = tiles / wave;
     double group_a = g * a_tile;
-    /* A: kept for the group's whole walk where it fits, else read again by each wave. */
-    if (group_a + columns * b_tile > room) t.a = fmax(a_once, waves * rows * a_tile);
+    /* A: kept for the group's whole walk where it fits, else read again by each wave; what is read directly says of B that it
+     * is met once. */
+    if (!row->direct && group_a + columns * b_tile > room) t.a = fmax(a_once, waves * rows * a_tile);
     /* B: kept from group to group where all of it fits beside a group's A, else read again by each group, and
      * by each wave of a group that is longer than a wave where not even a column tile's worth stays. */
     if (b_once + group_a > room) t.b = ceil(tiles_m / fmax(g, rows)) * b_once;
@@ -251,10 +257,56 @@ static double epilogue_ns(const pave_device_info *device, const pave__row *row) 
  * writes each once. */
 static double shared_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
                         double padded_k) {
-    if (row->path == PAVE_PATH_FMA || row->wm <= 0 || row->wn <= 0) return 0;
+    if (row->path == PAVE_PATH_FMA || row->direct || row->wm <= 0 || row->wn <= 0) return 0;
     double warps = (double)(row->bm / row->wm) * (row->bn / row->wn);
     double bytes = (warps * (row->wm + row->wn) + row->bm + row->bn) * padded_k * load->a_bytes;
     return SHARED_SHARE * pave__ns_over(bytes, clock_of(device) * SHARED_BYTES_A_CLOCK);
+}
+
+/* Tiles of the unit that has the most, and how many of them it has at a time. */
+static double tiles_a_unit(const pave_device_info *device, double tiles) {
+    return ceil(tiles / pave__units(device));
+}
+
+static double tiles_at_once(const pave_device_info *device, const pave__prediction *p) {
+    return fmax(1, fmin(tiles_a_unit(device, (double)p->tiles), p->blocks_per_unit));
+}
+
+/* Times that a unit starts on as many tiles as it has at once. */
+static double turns_of(const pave_device_info *device, const pave__prediction *p) {
+    return ceil(tiles_a_unit(device, (double)p->tiles) / tiles_at_once(device, p));
+}
+
+/* Time that a GPU's blocks wait for their operands, one step after the other. Where they go straight to registers A is read a step
+ * ahead at most, whatever of B is under way, and one step more fills the ring; tiles of the matrix units are whole ones. */
+static double waiting_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
+                         const pave__prediction *p) {
+    double bk = row->bk > 0 ? row->bk : 1, steps = ceil((double)load->k / bk);
+    if (device->kind != PAVE_DEVICE_GPU) return 0;
+    if (row->direct) {
+        double rows = row->path == PAVE_PATH_FMA ? fmin(row->bm, (double)load->m) : row->bm;
+        double a_bytes = tiles_at_once(device, p) * rows * bk * load->a_bytes;
+        return turns_of(device, p) * (steps + 1) *
+               (ROUND_NS + pave__ns_over(a_bytes, clock_of(device) * SHARED_BYTES_A_CLOCK));
+    }
+    double in_flight = row->stages > 2 ? row->stages - 1 : 1;
+    return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS);
+}
+
+/* What is left to do when a direct row's tiles have come to the end of k. */
+static double joining_ns(const pave_device_info *device, const pave__row *row, const pave__prediction *p) {
+    double values = (double)row->bm * row->bn * tiles_at_once(device, p);
+    return row->direct ? turns_of(device, p) * pave__ns_over(JOIN_CLOCKS * values, clock_of(device)) : 0;
+}
+
+/* What tiles ask of the L2: the operands of each, but for A's rows that those of a unit with the same ones find in the L1. */
+static double l2_bytes(const pave_device_info *device, const pave__row *row, const pave__gemm_load *one,
+                       const pave__prediction *p) {
+    double rows = row->bm, k_bytes = (double)p->tiles * (double)one->k;
+    if (row->direct)
+        rows = fmin(rows, (double)one->m) /
+               fmax(1, fmin(tiles_at_once(device, p), (double)pave__div_up(one->n, row->bn)));
+    return k_bytes * rows * one->a_bytes + k_bytes * row->bn * one->b_bytes + one->out_bytes;
 }
 
 /* Arithmetic of a gemm with its padding. A GPU's block computes its whole tile, and blocks that share a unit
@@ -262,7 +314,7 @@ static double shared_ns(const pave_device_info *device, const pave__row *row, co
  * outside. */
 static double gemm_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load,
                       double tiles, double sustained) {
-    double units = pave__units(device), k = (double)load->k, deep = ceil(tiles / units);
+    double units = pave__units(device), k = (double)load->k, deep = tiles_a_unit(device, tiles);
     if (device->kind == PAVE_DEVICE_GPU) {
         double bk = row->bk > 0 ? row->bk : 1;
         double padded_k = ceil(k / bk) * bk + fmin(2 * bk, TILE_OVERHEAD_K);
@@ -282,21 +334,16 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
     pave__count_waves(device, row, pave__gemm_tiles(row, load), &p);
     double tiles = (double)p.tiles, units = pave__units(device), sustained = sustained_of(device, row);
     p.flops = 2.0 * (double)load->m * (double)load->n * (double)load->k * (double)pave__batches(load->batch);
-    double bk = row->bk > 0 ? row->bk : 1;
     double compute = gemm_ns(device, row, &one, tiles, sustained);
 
     traffic t = operand_bytes(device, row, &one, units * p.blocks_per_unit, group_m);
-    double k_bytes = tiles * (double)load->k;
-    p.bytes_l2 = k_bytes * row->bm * load->a_bytes + k_bytes * row->bn * load->b_bytes + load->out_bytes;
+    p.bytes_l2 = l2_bytes(device, row, &one, &p);
     double a_once = (double)one.m * (double)one.k * load->a_bytes;
     double b_once = (double)one.n * (double)one.k * load->b_bytes;
     p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + over_batch(device, &one, load->a_same, a_once, t.a) +
                                           over_batch(device, &one, load->b_same, b_once, t.b));
-    double in_flight = row->stages > 2 ? row->stages - 1 : 1;
-    double latency = device->kind == PAVE_DEVICE_GPU
-                         ? ceil(p.waves) * ceil((double)load->k / bk) * (STEP_NS / in_flight + TURN_NS)
-                         : 0;
-    pave__conclude(device, compute, latency, &p);
+    pave__conclude(device, compute, waiting_ns(device, row, &one, &p), &p);
+    p.ns += joining_ns(device, row, &p);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, pave__ns_over(p.flops, sustained) / busy) : 0;
     return p;

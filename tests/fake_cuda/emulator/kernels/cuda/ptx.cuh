@@ -27,6 +27,10 @@ template <int WHOLE> inline void copy_async_if(uint32_t target, const void *sour
     if (exists) emulator::copy(target, source, bytes, WHOLE);
 }
 
+inline uint4 load_once(const void *from) {
+    return __ldcs(static_cast<const uint4 *>(from));
+}
+
 inline void forget(int &) {
 }
 
