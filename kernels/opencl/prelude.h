@@ -73,10 +73,10 @@
  * constant numbers, and a line to the second-level cache (`prefetch` does nothing in PoCL). Oclgrind, which is given the code
  * unoptimized, knows neither. */
 #if PAVE_THREADS == 1 && defined(__clang__) && defined(__OPTIMIZE__)
-#define PV_SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define PV_SHUFFLE8(a, b, i, j, k, l, m, n, o, p) __builtin_shufflevector(a, b, i, j, k, l, m, n, o, p)
 #define PV_FETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
 #else
-#define PV_SHUFFLE8(a, b, ...) shuffle2(a, b, (uint8)(__VA_ARGS__))
+#define PV_SHUFFLE8(a, b, i, j, k, l, m, n, o, p) shuffle2(a, b, (uint8)(i, j, k, l, m, n, o, p))
 #define PV_FETCH(p) (void)(p)
 #endif
 
