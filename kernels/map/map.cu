@@ -42,10 +42,18 @@ __device__ __forceinline__ void map_put(const pave_abi_rows &args, void *y, cons
 /* Loads that a sum has under way at once. */
 constexpr int SUMS_AT_ONCE = 8;
 
-/* Four values of every slot, added in order. Rows of slots are whole quads, so that none is cut off. */
-__device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, float (&sum)[4]) {
+/* The first `count` of four values of every slot, added in order. Rows of slots lie in whole quads, whose ends nobody wrote. */
+__device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, int count,
+                                        float (&sum)[4]) {
 #pragma unroll
     for (int c = 0; c < 4; c++) sum[c] = 0.0f;
+    if (count < 4) {
+#pragma unroll 1
+        for (int64_t left = args.slots; left > 0; left--, p += args.slice * 4)
+#pragma unroll
+            for (int c = 0; c < 3; c++) sum[c] += c < count ? reinterpret_cast<const float *>(p)[c] : 0.0f;
+        return;
+    }
 #pragma unroll 1
     for (int left = static_cast<int>(args.slots); left > 0; left -= SUMS_AT_ONCE) {
         float4 part[SUMS_AT_ONCE];
@@ -115,7 +123,8 @@ __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *
         const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col);
         float v[QUADS][4];
         if constexpr (SUM) {
-            if (place.row < args.rows && col < args.width) map_sum(args, from, v[0]);
+            if (place.row < args.rows && col < args.width)
+                map_sum(args, from, quad_count(args.cols - col), v[0]);
         } else {
             map_load<QUADS>(args, from, place, col, shape.down, shape.right, v);
         }
