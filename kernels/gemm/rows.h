@@ -59,13 +59,9 @@
     X(pave_gemm_dot_8x4_f16, F16, 8, 4, 1024, 1, 96, 0.25)   \
     X(pave_gemm_dot_8x4_bf16, BF16, 8, 4, 1024, 1, 96, 0.25)
 
-#define PAVE_GEMM_FEW_ROWS(X)                                    \
-    X(pave_gemm_few_8x16_f16, F16, 8, 16, 512, 1, 64, 0.30)      \
-    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 512, 1, 64, 0.30)    \
-    X(pave_gemm_few_16x32_f16, F16, 16, 32, 512, 2, 128, 0.30)   \
-    X(pave_gemm_few_16x32_bf16, BF16, 16, 32, 512, 2, 128, 0.30) \
-    X(pave_gemm_few_32x32_f16, F16, 32, 32, 512, 1, 128, 0.45)   \
-    X(pave_gemm_few_32x32_bf16, BF16, 32, 32, 512, 1, 128, 0.45)
+#define PAVE_GEMM_FEW_ROWS(X)                               \
+    X(pave_gemm_few_8x16_f16, F16, 8, 16, 512, 1, 64, 0.04) \
+    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 512, 1, 64, 0.04)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                              \
     X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90) \
