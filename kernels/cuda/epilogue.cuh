@@ -228,6 +228,11 @@ __device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const
     quads_store<R>(at, args.y_type, x.valid, x.v);
 }
 
+__device__ __forceinline__ void state_store(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                            const tile_job &job, int64_t row, int64_t slice, float2 state) {
+    static_cast<float2 *>(buffers.p)[job.p_index + row * args.slots + slice] = state;
+}
+
 /* States of a reduction over R rows of one slice. */
 template <int R> struct row_states {
     float2 s[R];
@@ -255,10 +260,24 @@ template <int R> struct row_states {
         for (int r = 0; r < R; r++) {
             const float2 all = state_merge_lanes<LANES>(reduce, s[r]);
             if (threadIdx.x % LANES == 0 && x.inside[r])
-                static_cast<float2 *>(buffers.p)[job.p_index + x.row[r] * args.slots + slice] = all;
+                state_store(args, buffers, job, x.row[r], slice, all);
         }
     }
 };
+
+/* All of the end of a thread's one quad of a row, where LANES neighbours have the slice's columns. */
+template <int LANES, bool SCALED>
+__device__ __forceinline__ void epilogue_quad(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                              const tensors &t, const tile_job &job, int64_t row, int64_t col,
+                                              int64_t slice, patch<1, 4> &x) {
+    x.row[0] = row;
+    x.col = col;
+    epilogue_rows<1>(buffers, job, x);
+    epilogue_values<1, SCALED>(args, buffers, t, job, x);
+    row_states<1> states(args.reduce);
+    states.fold(x);
+    states.template store<LANES>(args, buffers, job, slice, x);
+}
 
 } // namespace pave
 

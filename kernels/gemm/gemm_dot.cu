@@ -173,13 +173,8 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
                 const float4 part = sums_of[group][s][lane % T::BM];
                 x.v[0][0] += part.x, x.v[0][1] += part.y, x.v[0][2] += part.z, x.v[0][3] += part.w;
             }
-            x.row[0] = lane < T::BM ? job.row + lane : job.row_end;
-            x.col = job.col + column;
-            epilogue_rows<1>(buffers, job, x);
-            epilogue_values<1>(args, buffers, t, job, x);
-            row_states<1> states(args.reduce);
-            states.fold(x);
-            states.template store<1>(args, buffers, job, x.col / T::COLS, x);
+            epilogue_quad<1, false>(args, buffers, t, job, lane < T::BM ? job.row + lane : job.row_end,
+                                    job.col + column, (job.col + column) / T::COLS, x);
         }
         tile = job.next;
         __syncthreads();

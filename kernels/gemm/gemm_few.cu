@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products of few rows on the matrix units with mma.sync: y = chain(A · Bᵀ), rows in PAVE_GEMM_FEW_ROWS. As in gemm_dot.cu, B is
- * read once, straight into registers, by loads that never drain; here the tensor cores do the arithmetic of up to 32 rows of A.
+ * read once, straight into registers, by loads that never drain; here the tensor cores do the arithmetic of bm rows of A.
  *
  * Work: a block computes bm × bn, each of its warps all of that for its share of k. B gives the instruction's 16 rows and A its 8
  * columns, so that few rows of A leave no unit idle. The order of k within an instruction is free as long as both operands have
@@ -181,13 +181,8 @@ __device__ __forceinline__ void gemm_few(const pave_abi_gemm &args, const gemm_b
                     *reinterpret_cast<const float4 *>(parts + w * PART + row * T::PITCH + column);
                 x.v[0][0] += part.x, x.v[0][1] += part.y, x.v[0][2] += part.z, x.v[0][3] += part.w;
             }
-            x.row[0] = job.row + row;
-            x.col = job.col + column;
-            epilogue_rows<1>(buffers, job, x);
-            epilogue_values<1, T::SCALED>(args, buffers, t, job, x);
-            row_states<1> states(args.reduce);
-            states.fold(x);
-            states.template store<LANES>(args, buffers, job, job.col / T::BN, x);
+            epilogue_quad<LANES, T::SCALED>(args, buffers, t, job, job.row + row, job.col + column,
+                                            job.col / T::BN, x);
         }
         tile = job.next;
         __syncthreads();

@@ -6,9 +6,8 @@
  * arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage is free: beside the
  * next k-tile's first steps the one `stages` later is copied there, while the fragments behind the barrier are loaded beside
  * the last step. The next tile's first k-tiles are copied while the epilogue works on the accumulators, which it needs no
- * shared memory for. Alignment: base and row stride of A and
- * B are multiples of 16 bytes. m, n and k are free: copies zero-fill beyond a row's k elements and beyond the last row, and
- * read nothing there.
+ * shared memory for. Alignment: base and row stride of A and B are multiples of 16 bytes. m, n and k are free: copies zero-fill
+ * beyond a row's k elements and beyond the last row, and read nothing there.
  *
  * Shared memory: `stages` buffers, each bm rows of A then bn rows of B, a row being bk elements, 64 or 128 bytes. The 16-byte
  * chunk c of row r lies at chunk c ^ (r mod 8) of a 128-byte row, or c ^ (r / 2 mod 4) of a 64-byte row: eight rows of one
@@ -222,8 +221,8 @@ template <class T> struct mma_position : mma_stages<T> {
         constexpr int STEP = I / T::MI, PART = I % T::MI, PARTS = (T::STEPS - 1) * T::MI;
         constexpr int PASSES = T::A_PASSES + T::B_PASSES;
         if constexpr (I < PARTS) {
-            if constexpr (PART == 0) fragments[STEP % 2].round();
             if constexpr (PART == 0) {
+                fragments[STEP % 2].round();
 #pragma unroll
                 for (int i = 0; i < T::MI; i++) load(STEP + 1, i);
             }

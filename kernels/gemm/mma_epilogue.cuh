@@ -208,8 +208,7 @@ template <class T> struct mma_whole {
             const float2 all = state_merge_lanes<4>(PAVE_REDUCE_LOGSUMEXP, make_float2(top, sum));
             const int64_t row = job.row + this->row() + i * 8;
             if (threadIdx.x % 4 == 0 && row < job.row_end)
-                static_cast<float2 *>(buffers.p)[job.p_index + row * args.slots + (job.col + col()) / T::WN] =
-                    all;
+                state_store(args, buffers, job, row, (job.col + col()) / T::WN, all);
         }
     }
 };
@@ -222,9 +221,10 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
     epilogue_done done = {!T::SCALED || whole.scale(args, buffers, job), 0};
     if (done.scaled) done.links = whole.links(args, t, job);
     if (done.links == args.link_count && done.scaled) {
-        const bool stored = args.y_type == PAVE_T_NONE, folded = args.reduce == PAVE_REDUCE_NONE;
-        if (folded && !stored && whole.stores(args, buffers, job)) return whole.store(args, buffers, job);
-        if (stored && args.reduce == PAVE_REDUCE_LOGSUMEXP && job.col + T::BN <= job.n)
+        const bool keeps = args.y_type != PAVE_T_NONE;
+        if (keeps && args.reduce == PAVE_REDUCE_NONE && whole.stores(args, buffers, job))
+            return whole.store(args, buffers, job);
+        if (!keeps && args.reduce == PAVE_REDUCE_LOGSUMEXP && job.col + T::BN <= job.n)
             return whole.fold_exp(args, buffers, job);
     }
 #pragma unroll 1

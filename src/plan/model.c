@@ -19,8 +19,8 @@
 #define TURN_NS 160.0
 /* Where B goes straight to registers: a step of each of a unit's blocks, beside A's bytes through the L1, and what a tile takes
  * at its end for each value, which blocks that run in step do not hide from each other. From an H200, 2026-11-29, at 4096x4096 and
- * 14336x4096: the few rows at 8, 16 and 32 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
-#define ROUND_NS 910.0
+ * 14336x4096: few_8x16 at 8 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
+#define DIRECT_NS 910.0
 #define JOIN_CLOCKS 4.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
@@ -287,7 +287,7 @@ static double waiting_ns(const pave_device_info *device, const pave__row *row, c
         double rows = row->path == PAVE_PATH_FMA ? fmin(row->bm, (double)load->m) : row->bm;
         double a_bytes = tiles_at_once(device, p) * rows * bk * load->a_bytes;
         return turns_of(device, p) * (steps + 1) *
-               (ROUND_NS + pave__ns_over(a_bytes, clock_of(device) * SHARED_BYTES_A_CLOCK));
+               (DIRECT_NS + pave__ns_over(a_bytes, clock_of(device) * SHARED_BYTES_A_CLOCK));
     }
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;
     return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS);
