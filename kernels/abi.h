@@ -133,7 +133,9 @@ PAVE_ABI_CHECK(pave_abi_gemm, 904);
  *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).
  * join:      y[r] = chain(reduction of row r's `slots` states, laid out the same at byte x.offset of X); cols is how many
  *            values each row had, for the mean.
- * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols). */
+ * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols); where slots > 0, of the
+ *            row's logsumexp states, which lie as a join's do at byte `width` of the last tensor's argument, t9: a launch with
+ *            slots has at most PAVE_ABI_LINKS - 1 links. A block then makes columns [s * slice, (s + 1) * slice). */
 typedef struct pave_abi_rows {
     pave_i64 rows, cols, width;
     pave_i64 batch[PAVE_BATCH_DIMS];
@@ -159,6 +161,7 @@ PAVE_ABI_CHECK(pave_abi_peak, 16);
 
 #define PAVE_GEMM_BUFFERS (5 + PAVE_ABI_LINKS)
 #define PAVE_ROWS_BUFFERS (2 + PAVE_ABI_LINKS)
+#define PAVE_ROWS_STATES (PAVE_ROWS_BUFFERS - 1) /* normalize: the argument that has the states */
 #define PAVE_PEAK_BUFFERS 1
 
 #endif

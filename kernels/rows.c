@@ -151,19 +151,21 @@
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .sums = (SUMS), .float8 = (FLOAT8), .efficiency = 0.8,                               \
      .source = (SOURCE)},
-#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS)                \
+#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, SLICES, REGISTERS)        \
     {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
      .kind = KIND_GPU, .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST,                   \
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
-     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS),                            \
+     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS), .slices = (SLICES),        \
      .stages = 1, .threads = (THREADS), .align = 1,                                       \
      .registers = (REGISTERS), .efficiency = 0.8},
 #define REDUCE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
-    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, 0, REGISTERS_OF(THREADS, BLOCKS))
 #define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
-    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, REGISTERS_OF(THREADS, BLOCKS))
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, 0, REGISTERS_OF(THREADS, BLOCKS))
+#define NORMALIZE_SLICES_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, 1, REGISTERS_OF(THREADS, BLOCKS))
 #define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
-    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 32)
+    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 0, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_X, NULL)
 #define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, BLOCKS, SOURCE)                    \
@@ -217,6 +219,7 @@ static const pave__row rows[] = {
     PAVE_REDUCE_CUDA_ROWS(REDUCE_CUDA)
     PAVE_REDUCE_CL_ROWS(REDUCE_CL)
     PAVE_NORMALIZE_CUDA_ROWS(NORMALIZE_CUDA)
+    PAVE_NORMALIZE_SLICES_CUDA_ROWS(NORMALIZE_SLICES_CUDA)
     PAVE_NORMALIZE_CL_ROWS(NORMALIZE_CL)
     PAVE_JOIN_CUDA_ROWS(JOIN_CUDA)
     PAVE_JOIN_CL_ROWS(JOIN_CL)

@@ -146,14 +146,14 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
 static void fill_rows(const run *r, const pave__step *step, const place p[4], launch_args *out) {
     pave_abi_rows *a = &out->abi.rows;
     const pave__family family = step->row->family;
-    bool split = family == PAVE__REDUCE && step->partial.place != PAVE__AT_NONE;
+    bool split = family == PAVE__REDUCE && step->partial.place != PAVE__AT_NONE, slices = step->row->slices;
     a->rows = step->m;
     a->cols = family == PAVE__REDUCE || family == PAVE__JOIN ? step->n : step->k;
     a->width = step->n;
     memcpy(a->batch, step->batch, sizeof a->batch);
     a->x = view_of(&step->in0, p[0]);
     a->y = split ? view_of(&step->partial, p[3]) : view_of(&step->out, p[2]);
-    a->slots = split || family == PAVE__JOIN || family == PAVE__MAP ? step->slots : 0;
+    a->slots = split || slices || family == PAVE__JOIN || family == PAVE__MAP ? step->slots : 0;
     if (pave__has_scales(step->out.type) && step->out.exponent == 0)
         a->slots = scales_at(&step->out, step->batch, step->m, p[2].offset);
     a->slice = step->slice;
@@ -163,8 +163,13 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     a->reduce = step->reduction;
     out->buffers[0] = p[0].memory;
     out->buffers[1] = p[split ? 3 : 2].memory;
+    if (slices) {
+        a->width = p[1].offset;
+        out->buffers[PAVE_ROWS_STATES] = p[1].memory;
+    }
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
     a->link_count = add_exponent(&step->out, a->links, a->link_count);
+    assert(!slices || a->link_count < PAVE_ABI_LINKS);
     out->bytes = sizeof *a;
     out->used = offsetof(pave_abi_rows, links) + (size_t)a->link_count * sizeof a->links[0];
     out->buffer_count = PAVE_ROWS_BUFFERS;

@@ -195,18 +195,21 @@ static void reduce_row(const pave_abi_rows *r, void *const *buffers, const point
     if (!r->slots) finish_row(r, buffers, at, fold_row(r, r->reduce, buffers[0], *at, 0, r->cols));
 }
 
-static void join_row(const pave_abi_rows *r, void *const *buffers, const point *at) {
+static state merged_states(const pave_abi_rows *r, int reduce, const void *states, const point *at) {
     int64_t index = batch_index(r->batch, at->batch) * r->rows + at->row;
-    state s = pave_state_begin(r->reduce);
+    state s = pave_state_begin(reduce);
     for (int64_t slot = 0; slot < r->slots; slot++)
-        s = pave_state_merge(
-            r->reduce, s,
-            get_state((const char *)buffers[0] + r->x.offset, index * r->slots + slot, r->reduce));
-    finish_row(r, buffers, at, s);
+        s = pave_state_merge(reduce, s, get_state(states, index * r->slots + slot, reduce));
+    return s;
+}
+
+static void join_row(const pave_abi_rows *r, void *const *buffers, const point *at) {
+    finish_row(r, buffers, at, merged_states(r, r->reduce, (const char *)buffers[0] + r->x.offset, at));
 }
 
 /* What normalizing takes from every value, and what it divides by; softmax: its maximum and sum. */
-static state scale_of(const pave_abi_rows *r, const void *x, const point *at) {
+static state scale_of(const pave_abi_rows *r, const void *x, const void *states, const point *at) {
+    if (r->slots) return merged_states(r, PAVE_REDUCE_LOGSUMEXP, (const char *)states + r->width, at);
     if (r->reduce != PAVE_REDUCE_NORMALIZE) return fold_row(r, PAVE_REDUCE_LOGSUMEXP, x, *at, 0, r->cols);
     state s = {fold_row(r, PAVE_REDUCE_SUM, x, *at, 0, r->cols).x / (double)r->cols, 0};
     point p = *at;
@@ -224,7 +227,7 @@ static double normalized(int reduce, double v, state s) {
 
 static void normalize_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
     point at = *row;
-    state s = scale_of(r, buffers[0], row);
+    state s = scale_of(r, buffers[0], buffers[PAVE_ROWS_STATES], row);
     for (at.col = 0; at.col < r->cols; at.col++) {
         double v = normalized(r->reduce, get(buffers[0], &r->x, r->x_type, &at), s);
         put(buffers[1], &r->y, r->y_type, &at, chain(r->links, r->link_count, buffers + 2, v, &at));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Softmax, log_softmax and normalize of rows of any type and any strides, through the links. Rows of the table
- * PAVE_NORMALIZE_CUDA_ROWS.
+ * Softmax, log_softmax and normalize of rows of any type and any strides, through the links. Rows of the tables
+ * PAVE_NORMALIZE_CUDA_ROWS and PAVE_NORMALIZE_SLICES_CUDA_ROWS.
  *
  * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member, or four neighbouring rows by
  * chunks of quads across them. Rows of one chunk stay in registers and are read once; longer ones are read again in each pass.
  * y may be x: all passes that read others' values end in a merge of the team before a value is stored, and a member stores only
- * the quads that it loads. Alignment: none needed; quads that lie on a multiple of their size move at once. */
+ * the quads that it loads. Rows that are too few for the device come by slices (normalize_slices). Alignment: none needed; quads that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/reduce/chunk.cuh"
 #include "kernels/reduce/rows.h"
@@ -27,6 +27,11 @@ template <int MEMBERS, int QUADS> struct row_chunk : chunk_values<1, QUADS> {
                                          int member_)
         : x(static_cast<const char *>(from) + place_offset(args.x, args.x_type, place, 0)), step(args.x.col),
           cols(place.row < args.rows ? args.cols : 0), type(args.x_type), member(member_) {
+    }
+
+    /* No column from `end` on is the chunk's. */
+    __device__ __forceinline__ void end_at(int64_t end) {
+        cols = end < cols ? end : cols;
     }
 
     /* How many of quad q's columns the row has, at most 4 and maybe less than 0, for a chunk from column `first` on. */
@@ -335,6 +340,49 @@ __device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const 
     }
 }
 
+/* A row's logsumexp, begun with one member's share of its slots' states: every member's slot and those MEMBERS slots on. */
+template <typename TEAM>
+__device__ __forceinline__ float2 fold_states(const float2 *states, int64_t slots, float2 s) {
+#pragma unroll 1
+    for (int64_t slot = TEAM::member() + TEAM::MEMBERS; slot < slots; slot += TEAM::MEMBERS)
+        s = state_merge(PAVE_REDUCE_LOGSUMEXP, s, states[slot]);
+    return s;
+}
+
+/* Slices of rows whose states a reduction has left: a block a slice. Each block merges all of its row's, in one order, so that
+ * a row has one logsumexp. What the reduction read last is met first: slices are taken from the last one down, and chunks of a
+ * slice as well. The first chunk is on its way while the states are merged. */
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ void normalize_slices(const pave_abi_rows &args, const void *x, void *y,
+                                                 const tensors &t) {
+    static_assert(TEAM::TILE == 1 && CHUNK::ROWS == 1, "a block a slice");
+    __shared__ float2 shared[TEAM::STATES];
+    const float2 *all = reinterpret_cast<const float2 *>(static_cast<const char *>(t.t9) + args.width);
+    const int64_t units = unit_count(args, args.rows, args.slots);
+#pragma unroll 1
+    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
+        const row_place place = TEAM::place(args, units - 1 - unit, args.rows, args.slots);
+        const float2 *states = all + (place.matrix * args.rows + place.row) * args.slots;
+        float2 s = pave_state_begin(PAVE_REDUCE_LOGSUMEXP);
+        if (TEAM::member() < args.slots) s = states[TEAM::member()];
+        CHUNK chunk(args, x, place, TEAM::member());
+        const int64_t from = place.part * args.slice;
+        chunk.end_at(from + args.slice);
+        const int64_t last = from + (chunk.cols - from - 1) / CHUNK::SPAN * CHUNK::SPAN;
+        row_form form[1] = {};
+#pragma unroll 1
+        for (int64_t first = last; first >= from; first -= CHUNK::SPAN) {
+            chunk.template load<true>(first, -PV_INF);
+            if (first == last) {
+                s = TEAM::merge(PAVE_REDUCE_LOGSUMEXP, fold_states<TEAM>(states, args.slots, s), shared);
+                form[0] = form_of_state(args.reduce, s);
+            }
+            chunk.apply(args.reduce, form, false);
+            chunk.store(args, t, y, place, first);
+        }
+    }
+}
+
 template <int LAYOUT, int ROWS, int LANES, int THREADS, int QUADS>
 __device__ __forceinline__ void normalize_any(const pave_abi_rows &args, const void *x, void *y,
                                               const tensors &t) {
@@ -356,4 +404,13 @@ __device__ __forceinline__ void normalize_any(const pave_abi_rows &args, const v
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
 PAVE_NORMALIZE_CUDA_ROWS(PAVE_KERNEL)
+#undef PAVE_KERNEL
+
+#define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
+        NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::normalize_slices<pave::row_team<ROWS, LANES, THREADS>, pave::row_chunk<LANES, LOADS>>(       \
+            args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
+    }
+PAVE_NORMALIZE_SLICES_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

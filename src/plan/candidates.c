@@ -90,6 +90,10 @@ int64_t pave__forced_splits(const pave__planning *p, const pave__row *row) {
     return 0;
 }
 
+bool pave__is_forced(const pave__planning *p, const pave__row *row) {
+    return p->forced && is_named(p->forced, row);
+}
+
 /* Whether two rows do the same work: a map to a form with scales or of sums is no other map's. */
 static bool alike(const pave__row *a, const pave__row *b) {
     if (a->family != b->family) return false;
@@ -123,7 +127,7 @@ bool pave__row_refused(const pave_device_info *d, pave__backend_id backend, cons
 }
 
 bool pave__concerns(const pave__planning *p, const pave__row *row) {
-    return row->backend == p->backend || (p->forced && is_named(p->forced, row));
+    return row->backend == p->backend || pave__is_forced(p, row);
 }
 
 pave__refusal pave__judge_row(const pave__planning *p, const pave__row *row, int32_t layer) {

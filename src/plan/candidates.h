@@ -76,6 +76,8 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
                                pave__bundle *bundle);
 /* Slices of k that `forced` names for a gemm row; 0: it names none. */
 int64_t pave__forced_splits(const pave__planning *p, const pave__row *row);
+/* Whether `forced` names the row. */
+bool pave__is_forced(const pave__planning *p, const pave__row *row);
 /* PAVE_OK, or PAVE_E_INVALID where a word of `forced` names no row. */
 pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced);
 void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, pave__why why, double have,
@@ -131,7 +133,8 @@ pave__why pave__take_hidden(const pave__planning *p, const pave__problem *proble
 
 /* Chooses the row of `family` for `step`, which is complete but for row, prediction and slots. false where none can. */
 bool pave__choose_rows(const pave__planning *p, pave__family family, pave__step *step);
-/* Adds a map, or a reduction of whatever kind with a join where splitting its rows pays. */
+/* Adds a map, or a reduction of whatever kind with a join, or with one that leaves states before it, where splitting its rows
+ * pays. */
 bool pave__add_rows(const pave__planning *p, pave__family family, const pave__step *step,
                     pave__bundle *bundle);
 

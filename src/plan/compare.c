@@ -132,7 +132,7 @@ void pave__write_comparison(pave__writer *w, const pave_device_info *device, con
         if (s->row->family == PAVE__GEMM && s->groups == 0) {
             compare_gemm(w, device, s);
             gemm = s;
-        } else if (s->row->family == PAVE__REDUCE ||
+        } else if ((s->row->family == PAVE__REDUCE && s->reduction == problem->reduction) ||
                    (s->row->family == PAVE__JOIN && gemm && gemm->partial.place)) {
             compare_reduction(w, device, s, gemm);
         }

@@ -45,9 +45,15 @@ static double terms(const pave__step *s, pave__family family) {
     return family == PAVE__MAP && s->slots > 0 ? (double)s->slots : 1;
 }
 
-/* What each pass over a row that a lane depends on is: normalize's mean, deviations and result. */
+/* Parts that a row is cut into, each a block's: of a split reduction, or slices that have states. */
+static int64_t parts_of(const pave__step *s, pave__family family) {
+    bool cut = family == PAVE__REDUCE || family == PAVE__NORMALIZE;
+    return cut && s->slots > 0 ? s->slots : 1;
+}
+
+/* What each pass over a row that a lane depends on is: normalize's mean, deviations and result; its slices' result alone. */
 static int sweeps(const pave__step *s, pave__family family) {
-    if (family != PAVE__NORMALIZE) return 1;
+    if (family != PAVE__NORMALIZE || s->slots > 0) return 1;
     return s->reduction == PAVE_REDUCE_NORMALIZE ? 3 : 2;
 }
 
@@ -105,7 +111,7 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
     pave__row_tile(row, s, &bm, &bn);
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
-    int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
+    int64_t parts = parts_of(s, row->family);
     int64_t tile = pave__times(bm, strip(device, row, s));
     return pave__times(pave__times(batches, parts), pave__div_up(s->m, tile));
 }
@@ -158,6 +164,11 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0);
     bool stays = device->l2_bytes == 0 || held <= PAVE__L2_SHARE * (double)device->l2_bytes;
     p->bytes_l2 = in * passes + out;
+    /* A row's slices each read its states, and find in the L2 what the reduction read last. */
+    if (row->slices) {
+        p->bytes_l2 += rows * (double)s->slots * (double)s->slots * STATE_BYTES;
+        once = fmax(0, once - PAVE__L2_SHARE * (double)device->l2_bytes);
+    }
     p->bytes_memory = once * (stays ? 1 : passes) + out;
 }
 
@@ -166,7 +177,7 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
     if (row->family == PAVE__MAP)
         return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS) +
                (s->slots > 0 ? SUM_NS : 0);
-    int64_t cols = row->family == PAVE__REDUCE && s->slots > 0 ? s->slice : columns(s, row->family);
+    int64_t cols = parts_of(s, row->family) > 1 ? s->slice : columns(s, row->family);
     bool along = row->layout == PAVE__LAYOUT_ROWS;
     double lanes = (double)lanes_of(row);
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
@@ -188,7 +199,7 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     pave__prediction p = {0};
     pave__count_waves(device, row, pave__rows_tiles(device, row, s), &p);
     double rows = (double)pave__batches(s->batch) * (double)s->m;
-    int64_t parts = row->family == PAVE__REDUCE && s->slots > 0 ? s->slots : 1;
+    int64_t parts = parts_of(s, row->family);
     double cols = (double)(parts > 1 ? s->slice : columns(s, row->family));
     double elems = rows * (double)parts * padded(row, s, cols);
     bool map = row->family == PAVE__MAP;
@@ -212,8 +223,8 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     return p;
 }
 
-int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,
-                          int64_t *slice) {
+int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__row *taker,
+                          const pave__step *step, int64_t *slice) {
     pave__step whole = *step;
     whole.slots = 0;
     int64_t blocks = pave__rows_tiles(device, row, &whole);
@@ -224,8 +235,9 @@ int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, 
     int64_t slots = wanted / blocks, most = step->n / SLICE_LEAST, round = SLICE_STEP;
     while (device->kind == PAVE_DEVICE_GPU && slots * 2 <= SLOTS_EVEN) slots *= 2;
     if (slots > most) slots = most;
-    int64_t at_once = round_of(row, pave__type_bytes(step->in0.type));
-    if (row->loads > 0 && at_once > round) round = at_once;
+    int elem = pave__type_bytes(step->in0.type);
+    if (row->loads > 0 && round_of(row, elem) > round) round = round_of(row, elem);
+    if (taker && round_of(taker, elem) > round) round = round_of(taker, elem); /* powers of two */
     *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), round), round);
     return pave__div_up(step->n, *slice);
 }

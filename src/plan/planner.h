@@ -111,7 +111,7 @@ typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LIN
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
  * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out. reduce: in0, out, or
  * partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k columns, a map's out n wide; a map
- * with slots adds so many float32, `slice` elements apart, for each value. reduce and join: m rows of n columns. `layer` says
+ * with slots adds so many float32, `slice` elements apart, for each value. normalize with slots: in1 = the states of slices. reduce and join: m rows of n columns. `layer` says
  * whose W. */
 typedef struct pave__step {
     const pave__row *row;
@@ -153,6 +153,7 @@ typedef enum pave__why {
     PAVE__WHY_SPLIT,   /* k cannot be cut: no batch dimension is left for its slices */
     PAVE__WHY_BUILD,   /* the device's driver does not build it */
     PAVE__WHY_PROOF,   /* as the driver builds it, a product was wrong or did not come about */
+    PAVE__WHY_WHOLE,   /* takes slices of rows, and these are too many, too short or not reduced by states */
     PAVE__WHY_FLOAT8   /* does not read float8 where the problem has it: in x, or in a link's tensor */
 } pave__why;
 

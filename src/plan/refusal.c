@@ -57,6 +57,9 @@ static int reason(const pave__refusal *r, char *text, size_t capacity) {
         return snprintf(text, capacity, "counts to %.0f, a row has %.0f values", r->have, r->need);
     case PAVE__WHY_SPLIT:
         return snprintf(text, capacity, "cannot cut k into slices: no batch dimension is left for them");
+    case PAVE__WHY_WHOLE:
+        return snprintf(text, capacity,
+                        "takes rows in slices, and these are too many, too short or none of a softmax");
     case PAVE__WHY_FLOAT8:
         return snprintf(text, capacity, "does not read float8 in %s", r->have > 0 ? "x" : "a link's tensor");
     default: return device_reason(r, text, capacity);

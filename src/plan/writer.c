@@ -46,10 +46,10 @@ const char *pave__family_name(int family) {
     return WORD(words, family);
 }
 const char *pave__why_name(int why) {
-    static const char *const words[] = {"none",    "precision", "type",    "capability", "kind",
-                                        "shared",  "threads",   "fuse",    "forced",     "slower",
-                                        "alloc",   "filled",    "backend", "pack",       "grid",
-                                        "grouped", "length",    "split",   "build",      "proof",    "float8"};
+    static const char *const words[] = {"none",    "precision", "type",   "capability", "kind",   "shared",
+                                        "threads", "fuse",      "forced", "slower",     "alloc",  "filled",
+                                        "backend", "pack",      "grid",   "grouped",    "length", "split",
+                                        "build",   "proof",     "whole",  "float8"};
     return WORD(words, why);
 }
 

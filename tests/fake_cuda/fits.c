@@ -283,6 +283,16 @@ static int rows_fit(const fake_launch *l) {
     if (!(join ? states_fit(l, b[0], r->x.offset, &e, r->slots) : fits(l, &x, &e))) return 0;
     if (family == PAVE__MAP && !demand(l, !l->row->sums || r->slots > 1, "nothing to add")) return 0;
     if (l->row->sums && !sum_fits(l, &x, &e)) return 0;
+    if (!demand(l, family != PAVE__NORMALIZE || l->row->slices == (r->slots > 0),
+                "states for whole rows, or slices without them"))
+        return 0;
+    if (l->row->slices &&
+        !(demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
+          demand(l, r->slice % 4 == 0, "a slice that is no whole quads") &&
+          demand(l, r->reduce != PAVE_REDUCE_NORMALIZE, "states of another reduction") &&
+          demand(l, r->link_count < PAVE_ABI_LINKS, "a link's tensor in the states' place") &&
+          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots)))
+        return 0;
     if (split)
         return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
                demand(l, !r->link_count, "links on states") && states_fit(l, b[1], r->y.offset, &e, r->slots);

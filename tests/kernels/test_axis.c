@@ -13,8 +13,14 @@ static bool is_wide(int r) {
     return r >= PAVE_REDUCE_SOFTMAX;
 }
 
+/* Whether it takes slices of rows, whose states are a logsumexp's. */
+static bool takes_slices(const pave_kernel_info *row) {
+    return strstr(row->name, "normalize_slices") != NULL;
+}
+
 /* Reductions of `row`'s family. */
 static bool belongs(const pave_kernel_info *row, int r) {
+    if (takes_slices(row) && r == PAVE_REDUCE_NORMALIZE) return false;
     return (strcmp(row->family, "normalize") == 0) == is_wide(r);
 }
 
@@ -51,6 +57,9 @@ static void axes(const test_device *on, const pave_kernel_info *row) {
         {.what = "whole quads, short", .rank = 2, .shape = {43, 64}},
         {.what = "columns in whole quads", .rank = 2, .axis_from_last = 1, .shape = {530, 36}},
         {.what = "one long row", .rank = 2, .shape = {2, 100003}},
+        {.what = "few long rows", .rank = 3, .shape = {2, 3, 33001}, .x_order = {.pad = 7, .offset = 1}},
+        {.what = "few long rows in whole quads", .rank = 3, .shape = {3, 1, 24580}},
+        {.what = "a long row of whole slices", .rank = 2, .shape = {1, 32768}, .x = PAVE_BF16},
         {.what = "one long column", .rank = 2, .axis_from_last = 1, .shape = {30011, 3}},
     };
     for (int r = PAVE_REDUCE_LOGSUMEXP; r <= PAVE_REDUCE_NORMALIZE; r++)
@@ -92,7 +101,9 @@ static void windows(const test_device *on, const pave_kernel_info *row) {
 static void links(const test_device *on, const pave_kernel_info *row) {
     bool wide = strcmp(row->family, "normalize") == 0;
     reduce_nd_case c = {.what = "links", .rank = 3, .shape = {3, 5, 29}, .fill = TEST_RANDOM, .keep = true};
-    c.end.reduction = wide ? PAVE_REDUCE_NORMALIZE : PAVE_REDUCE_MEAN;
+    c.end.reduction = takes_slices(row) ? PAVE_REDUCE_LOG_SOFTMAX
+                      : wide            ? PAVE_REDUCE_NORMALIZE
+                                        : PAVE_REDUCE_MEAN;
     c.end.after[0] = (chain_link){.op = PAVE_LINK_MUL, .rank = 1, .shape = {wide ? 29 : 1}};
     c.end.after[1] = (chain_link){.op = PAVE_LINK_ADD, .rank = 3, .shape = {3, 1, 1}, .type = PAVE_F16};
     c.end.after[2] = (chain_link){.op = PAVE_LINK_SIGMOID};
@@ -103,11 +114,51 @@ static void links(const test_device *on, const pave_kernel_info *row) {
     c.what = "in place";
     c.in_place = true;
     c.x_order = (test_order){.pad = 1};
-    for (int r = PAVE_REDUCE_SOFTMAX; r <= PAVE_REDUCE_NORMALIZE; r++)
+    for (int r = PAVE_REDUCE_SOFTMAX; r <= PAVE_REDUCE_NORMALIZE && belongs(row, r); r++)
         for (c.axis_from_last = 0; c.axis_from_last < 2; c.axis_from_last++) {
             c.end.reduction = (pave_reduction)r;
             run_reduce_nd(on, &c);
         }
+}
+
+/* More of them than a block has threads, and all that counts is in the last one. */
+static void many_slices(const test_device *on) {
+    const int64_t shape[2] = {1, 2200003}, last = shape[1] - 1;
+    test_rng rng = test_rng_make(1);
+    test_nd x, y;
+    test_nd_make(&x, on, PAVE_F32, 2, shape, NULL, TEST_RANDOM, &rng);
+    test_nd_make(&y, on, PAVE_F32, 2, shape, NULL, TEST_POISON, &rng);
+    for (int64_t c = 0; c <= last; c++) test_nd_set(&x, (int64_t[]){0, c}, c == last ? 60 : 0);
+    test_nd_upload(&x, on->queue);
+    pave_reduce_params p = {
+        .size = sizeof p, .x = x.tensor, .y = y.tensor, .reduction = PAVE_REDUCE_LOG_SOFTMAX};
+    TEST_OK(pave_reduce(on->queue, &p, NULL));
+    test_nd_check(&y, on->queue, true, "y");
+    for (int64_t c = 0; c <= last; c++)
+        assert_true(fabs(test_nd_get(&y, 2, (int64_t[]){0, c}) - (c == last ? 0 : -60)) < 1e-3);
+    test_nd_free(&x);
+    test_nd_free(&y);
+}
+
+/* Rows long enough to be taken by slices, of every type, in place, through links of their columns and of their rows, and in
+ * batches that do not merge. */
+static void slices(const test_device *on, const pave_kernel_info *row) {
+    if (!belongs(row, PAVE_REDUCE_SOFTMAX)) return;
+    if (takes_slices(row)) many_slices(on);
+    for (int t = 0; t < 6; t++) {
+        reduce_nd_case c = {
+            .what = "slices", .rank = 3, .shape = {2, 2, t & 1 ? 40004 : 36411}, .fill = TEST_RANDOM};
+        c.x = c.y = (pave_dtype)(PAVE_F32 + t / 2);
+        c.x_order = (test_order){.pad = 4};
+        c.in_place = t != 2;
+        c.end.reduction = t % 4 ? PAVE_REDUCE_SOFTMAX : PAVE_REDUCE_LOG_SOFTMAX;
+        run_reduce_nd(on, &c);
+        c.end.after[0] = (chain_link){.op = PAVE_LINK_MUL, .rank = 1, .shape = {c.shape[2]}};
+        c.end.after[1] = (chain_link){.op = PAVE_LINK_ADD, .rank = 3, .shape = {2, 1, 1}, .type = PAVE_F16};
+        c.end.after[2] = (chain_link){.op = PAVE_LINK_SUB, .rank = 2, .shape = {2, 1}};
+        c.end.after_count = 3;
+        run_reduce_nd(on, &c);
+    }
 }
 
 /* Equal values, and what argmax says of NaN and infinities. */
@@ -150,22 +201,22 @@ static void undefined(const test_device *on, const pave_kernel_info *row) {
     const float special[] = {NAN, INFINITY, -INFINITY};
     for (int r = PAVE_REDUCE_SOFTMAX; r <= PAVE_REDUCE_LOG_SOFTMAX; r++)
         for (size_t i = 0; i < COUNT(special); i++)
-            for (int turned = 0; turned < 2; turned++) {
-                int64_t shape[2] = {2, 133};
+            for (int turned = 0; turned < 3; turned++) {
+                int64_t length = turned == 2 ? 20011 : 133, shape[2] = {2, length};
                 test_rng rng = test_rng_make(1);
-                test_order order = {.dims = turned ? "10" : "01"};
+                test_order order = {.dims = turned == 1 ? "10" : "01"};
                 test_nd x, y;
                 test_nd_make(&x, on, PAVE_F32, 2, shape, &order, TEST_RANDOM, &rng);
                 test_nd_make(&y, on, PAVE_F32, 2, shape, &order, TEST_POISON, &rng);
                 bool all = special[i] == -INFINITY;
-                for (int64_t c = all ? 0 : 100; c < (all ? 133 : 101); c++)
+                for (int64_t c = all ? 0 : 100; c < (all ? length : 101); c++)
                     test_nd_set(&x, (int64_t[]){0, c}, special[i]);
                 test_nd_upload(&x, on->queue);
                 pave_reduce_params p = {
                     .size = sizeof p, .x = x.tensor, .y = y.tensor, .reduction = (pave_reduction)r};
                 TEST_OK(pave_reduce(on->queue, &p, NULL));
                 test_nd_check(&y, on->queue, true, "y");
-                for (int64_t c = 0; c < 133; c++) {
+                for (int64_t c = 0; c < length; c++) {
                     assert_true(isnan(test_nd_get(&y, 2, (int64_t[]){0, c})));
                     assert_true(isfinite(test_nd_get(&y, 2, (int64_t[]){1, c})));
                 }
@@ -184,13 +235,15 @@ ROWS_TEST(axes)
 ROWS_TEST(types)
 ROWS_TEST(windows)
 ROWS_TEST(links)
+ROWS_TEST(slices)
 ROWS_TEST(argmax)
 ROWS_TEST(undefined)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),  cmocka_unit_test(test_types),  cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_argmax), cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_axes),      cmocka_unit_test(test_types),  cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_links),     cmocka_unit_test(test_slices), cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_undefined),
     };
     return cmocka_run_group_tests_name("axis", tests, open_devices, close_devices);
 }

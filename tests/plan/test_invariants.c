@@ -57,7 +57,7 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
     if (s->row->family == PAVE__GEMM) {
         check_gemm_grid(s, d);
     } else if (s->row->family != PAVE__MAP) {
-        int64_t rows = batches_of(s) * s->m * (s->partial.place ? s->slots : 1);
+        int64_t rows = batches_of(s) * s->m * (s->partial.place || s->row->slices ? s->slots : 1);
         int64_t lanes = d->kind == PAVE_DEVICE_CPU && s->in0.row < s->in0.col ? d->vector_width : 1;
         if (d->kind == PAVE_DEVICE_CPU) /* a group takes as many as it has to */
             assert_true(s->grid[0] >= 8 * (uint32_t)d->compute_units || s->grid[0] * lanes >= rows);
@@ -237,7 +237,17 @@ static void check_memory(const pave__plan_data *p, const pave__problem *q) {
         } else {
             check_ref(p, q, s, &s->in0, s->m, f == PAVE__REDUCE ? s->n : s->k, false);
         }
-        check_ref(p, q, s, &s->in1, s->n, s->k, false);
+        if (s->row->slices) { /* of all of a row's columns, and left just before */
+            const pave__step *left = &p->steps[i - 1];
+            states.offset = s->in1.offset;
+            read_scratch(&states);
+            assert_true(i > 0 && left->row->family == PAVE__REDUCE &&
+                        left->reduction == PAVE_REDUCE_LOGSUMEXP);
+            assert_true(left->slots == s->slots && left->slice == s->slice && s->slots > 1);
+            assert_true(s->slots * s->slice >= s->k && (s->slots - 1) * s->slice < s->k);
+        } else {
+            check_ref(p, q, s, &s->in1, s->n, s->k, false);
+        }
         int narrow = f == PAVE__REDUCE || f == PAVE__JOIN;
         check_ref(p, q, s, &s->out, s->m, narrow ? 1 : s->n, true);
         states.offset = s->partial.offset;

@@ -196,6 +196,43 @@ static void test_split(void **state) {
     assert_int_equal(plan.step_count, 1);
 }
 
+/* A softmax of few long rows: slices leave states, and others of the same columns make the values of them. */
+static void test_softmax_slices(void **state) {
+    (void)state;
+    plan_case c = {.device = "h100-sxm", .m = 64, .k = 1000000, .reduction = PAVE_REDUCE_SOFTMAX};
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 2);
+    const pave__step *states = &plan.steps[0], *slices = &plan.steps[1];
+    assert_true(states->row->family == PAVE__REDUCE && states->reduction == PAVE_REDUCE_LOGSUMEXP);
+    assert_true(states->links == PAVE__NO_LINKS && states->out.place == PAVE__AT_NONE);
+    assert_string_equal(slices->row->name, "pave_normalize_slices_any");
+    assert_true(slices->in1.place == PAVE__AT_WORKSPACE && slices->in1.offset == states->partial.offset);
+    assert_true(slices->slots == states->slots && slices->slice == states->slice);
+    assert_int_equal(slices->grid[0], 64 * slices->slots);
+    assert_int_equal(plan.workspace_bytes, (64 * slices->slots * 8 + 255) / 256 * 256);
+    c.forced = "pave_normalize_block_any";
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(plan.step_count == 1 && plan.workspace_bytes == 0);
+    assert_int_equal(refusal_of("pave_normalize_slices_any")->why, PAVE__WHY_FORCED);
+    c.forced = NULL;
+    c.reduction = PAVE_REDUCE_NORMALIZE; /* has no states */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 1);
+    assert_int_equal(refusal_of("pave_normalize_slices_any")->why, PAVE__WHY_WHOLE);
+    c.reduction = PAVE_REDUCE_LOG_SOFTMAX;
+    c.m = 16384; /* enough rows */
+    c.k = 10000;
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 1);
+    c.k = 4000; /* short ones */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 1);
+    assert_int_equal(refusal_of("pave_normalize_slices_any")->why, PAVE__WHY_WHOLE);
+    c.forced = "pave_normalize_slices_any"; /* whole rows are one slice each */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_true(plan.step_count == 2 && slices->slots == 1 && slices->slice >= c.k);
+}
+
 /* k is cut where the tiles do not fill the device, into slices that are a batch dimension of their own. */
 static void test_slices(void **state) {
     (void)state;
@@ -344,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_k_1),
         cmocka_unit_test(test_closing),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_softmax_slices),
         cmocka_unit_test(test_slices),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_grouped),
