@@ -28,6 +28,7 @@ typedef struct pave__launch {
     void *const *buffers;
     size_t buffer_count;
     uint32_t grid[3], block[3], shared_bytes;
+    double ns; /* of the device, as predicted */
 } pave__launch;
 
 /* What a backend's own allocations are multiples of, at least. */

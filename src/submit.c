@@ -179,7 +179,8 @@ static pave__launch launch_of(const pave__step *step) {
     return (pave__launch){.row = step->row,
                           .grid = {step->grid[0], step->grid[1], step->grid[2]},
                           .block = {step->block[0], step->block[1], step->block[2]},
-                          .shared_bytes = step->shared_bytes};
+                          .shared_bytes = step->shared_bytes,
+                          .ns = step->predicted.ns};
 }
 
 pave_status pave__launch_step(pave_queue *queue, const pave__step *step, const void *args, size_t args_bytes,

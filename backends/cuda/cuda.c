@@ -4,7 +4,6 @@
 #include "backends/cuda/objects.h"
 #include "kernels/embedded.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,8 +11,6 @@
 #include <string.h>
 
 #define DEVICES_MAX 64
-#define GRID_YZ_MAX 65535
-#define THREADS_MAX 1024
 
 static CUdevice devices[DEVICES_MAX];
 
@@ -84,12 +81,16 @@ static void probe(pave__probe *sink) {
 }
 
 static pave_status context_open(void *native, const pave_device_info *info, void **out) {
-    (void)info;
     cuda_context *c = calloc(1, sizeof *c);
     if (!c) return pave__fail(PAVE_E_HOST_MEMORY, "cuda: no memory for a context");
     c->device = *(CUdevice *)native;
-    pave_status status = cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device),
-                                    "opening the device's context");
+    int version = 0;
+    pave_status status =
+        cuda_check(cuda_driver.DriverGetVersion(&version), "asking for the driver's version");
+    if (!status)
+        status = cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device),
+                            "opening the device's context");
+    c->overlaps = cuda_overlaps(info->compute_capability, version);
     if (status) {
         free(c);
         return status;
@@ -285,49 +286,6 @@ static void kernel_unload(void *context, void *kernel) {
     (void)context, (void)kernel;
 }
 
-/* The limits of every device since 3.0. A plan that leaves them is wrong, and says so in any build. */
-pave_status cuda_check_launch(const pave__launch *l) {
-    uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
-    if (l->grid[0] >= 1 && l->grid[0] <= INT32_MAX && l->grid[1] >= 1 && l->grid[1] <= GRID_YZ_MAX &&
-        l->grid[2] >= 1 && l->grid[2] <= GRID_YZ_MAX && threads >= 1 && threads <= THREADS_MAX)
-        return PAVE_OK;
-    return pave__fail(PAVE_E_UNSUPPORTED,
-                      "cuda: %s: no launch has a grid of %" PRIu32 "x%" PRIu32 "x%" PRIu32
-                      " blocks of %" PRIu64 " threads",
-                      l->row->name, l->grid[0], l->grid[1], l->grid[2], threads);
-}
-
-/* A buffer's pointer is read where it is: it has the bits of a CUdeviceptr. */
-void cuda_parameters_fill(cuda_parameters *p, const pave__launch *l) {
-    static_assert(sizeof *l->buffers == sizeof(CUdeviceptr), "a device pointer is as wide as a host's");
-    assert(l->buffer_count <= CUDA_BUFFERS_MAX);
-    p->list[0] = (void *)l->args;
-    for (size_t i = 0; i < l->buffer_count; i++) p->list[1 + i] = (void *)&l->buffers[i];
-}
-
-static pave_status launch_one(cuda_queue *q, void *kernel, const pave__launch *l) {
-    cuda_parameters p;
-    cuda_parameters_fill(&p, l);
-    CUresult result =
-        cuda_driver.LaunchKernel(kernel, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1],
-                                 l->block[2], l->shared_bytes, q->stream, p.list, NULL);
-    if (result == CUDA_SUCCESS) return PAVE_OK;
-    char doing[128];
-    snprintf(doing, sizeof doing, "launching %s", l->row->name);
-    return cuda_check(result, doing);
-}
-
-static pave_status launch(void *queue, void *const *kernels, const pave__launch *list, size_t count) {
-    cuda_queue *q = queue;
-    pave_status status = PAVE_OK;
-    for (size_t i = 0; !status && i < count; i++) status = cuda_check_launch(&list[i]);
-    if (!status) status = cuda_enter(q->context);
-    if (status) return status;
-    for (size_t i = 0; !status && i < count; i++) status = launch_one(q, kernels[i], &list[i]);
-    cuda_leave();
-    return status;
-}
-
 extern const pave__backend cuda_backend;
 
 const pave__backend cuda_backend = {
@@ -348,7 +306,7 @@ const pave__backend cuda_backend = {
     .copy = copy_memory,
     .kernel_load = kernel_load,
     .kernel_unload = kernel_unload,
-    .launch = launch,
+    .launch = cuda_launch,
     .record = cuda_record,
     .replay = cuda_replay,
     .record_free = cuda_record_free,

@@ -21,6 +21,11 @@ static int attribute(asked *a, CUdevice_attribute which) {
     return 0;
 }
 
+/* Newer devices run what was made for 8.9, whose kernels do not wait. Launches are captured as well, from 12.3 on. */
+bool cuda_overlaps(int capability, int driver_version) {
+    return capability == 90 && driver_version >= 12030;
+}
+
 static void describe_rates(CUdevice device, int capability, pave_device_info *info) {
     asked a = {device, CUDA_SUCCESS}; /* rates only rank the plans: a guess will do where they are not told */
     nvidia_describe(capability, attribute(&a, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) * 1e3, info);
@@ -28,7 +33,6 @@ static void describe_rates(CUdevice device, int capability, pave_device_info *in
     double bus = attribute(&a, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH) / 8.0;
     double memory = 2.0 * attribute(&a, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * bus;
     info->memory_bytes_per_s = memory > 0 ? memory : nvidia_rates_of(capability)->memory_bytes_per_s;
-    info->launch_ns = 2500;
 }
 
 static void describe_sizes(asked *a, pave_device_info *info) {
@@ -75,5 +79,6 @@ bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_i
     if (result != CUDA_SUCCESS) return refuse(result, why, capacity);
     info->memory_bytes = info->alloc_bytes_max = bytes;
     describe_rates(device, capability, info);
+    info->launch_ns = cuda_overlaps(capability, driver_version) ? 1200 : 2500;
     return true;
 }

@@ -51,13 +51,10 @@
     X(ModuleUnload, cuModuleUnload, (CUmodule))                                                              \
     X(ModuleGetFunction, cuModuleGetFunction, (CUfunction *, CUmodule, const char *))                        \
     X(FuncSetAttribute, cuFuncSetAttribute, (CUfunction, CUfunction_attribute, int))                         \
-    X(LaunchKernel, cuLaunchKernel,                                                                          \
-      (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void **,  \
-       void **))                                                                                             \
+    X(LaunchKernelEx, cuLaunchKernelEx, (const CUlaunchConfig *, CUfunction, void **, void **))              \
     X(StreamIsCapturing, cuStreamIsCapturing, (CUstream, CUstreamCaptureStatus *))                           \
-    X(GraphCreate, cuGraphCreate, (CUgraph *, unsigned))                                                     \
-    X(GraphAddKernelNode, cuGraphAddKernelNode_v2,                                                           \
-      (CUgraphNode *, CUgraph, const CUgraphNode *, size_t, const CUDA_KERNEL_NODE_PARAMS *))                \
+    X(StreamBeginCapture, cuStreamBeginCapture_v2, (CUstream, CUstreamCaptureMode))                          \
+    X(StreamEndCapture, cuStreamEndCapture, (CUstream, CUgraph *))                                           \
     X(GraphInstantiate, cuGraphInstantiateWithFlags, (CUgraphExec *, CUgraph, unsigned long long))           \
     X(GraphLaunch, cuGraphLaunch, (CUgraphExec, CUstream))                                                   \
     X(GraphExecDestroy, cuGraphExecDestroy, (CUgraphExec))                                                   \
@@ -80,6 +77,9 @@ pave_status cuda_check(CUresult result, const char *doing);
 
 /* The same in words, for a refusal, which is not the thread's last failure. */
 void cuda_error_text(CUresult result, const char *doing, char *text, size_t capacity);
+
+/* Whether a device's launches may begin while those before them come to rest. */
+bool cuda_overlaps(int capability, int driver_version);
 
 /* Fills a device's description; false with the reason where it cannot be used. */
 bool cuda_describe(CUdevice device, int index, int driver_version, pave_device_info *info, char *why,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA backend's objects, as cuda.c makes them, event.c times them, upload.c fills them, graph.c repeats their
- * launches and interop.c wraps them. */
+ * The CUDA backend's objects, as cuda.c makes them, event.c times them, upload.c fills them, launch.c gives them work and
+ * interop.c wraps them. */
 #ifndef PAVE_BACKENDS_CUDA_OBJECTS_H
 #define PAVE_BACKENDS_CUDA_OBJECTS_H
 
@@ -11,6 +11,7 @@ typedef struct cuda_context {
     CUdevice device;
     CUcontext context;
     pthread_mutex_t lock;
+    bool overlaps;                  /* kernels wait themselves for the launches before theirs */
     CUmodule module;                /* loaded with the first kernel */
     struct cuda_event *free_events; /* of queues with and without profiling, by kind */
     struct cuda_event *free_timed;
@@ -24,16 +25,6 @@ typedef struct cuda_queue {
     struct cuda_stage *oldest, *newest; /* stages of uploads, by their last use */
     int stage_count;
 } cuda_queue;
-
-#define CUDA_BUFFERS_MAX 16
-
-/* A launch's arguments as the driver takes them: the addresses of their values. */
-typedef struct cuda_parameters {
-    void *list[1 + CUDA_BUFFERS_MAX];
-} cuda_parameters;
-void cuda_parameters_fill(cuda_parameters *p, const pave__launch *launch);
-/* That a launch keeps to the limits of all devices. */
-pave_status cuda_check_launch(const pave__launch *launch);
 
 /* Every entry that talks of a context makes it current for its own time and leaves the thread as it was. */
 pave_status cuda_enter(cuda_context *c);
@@ -56,7 +47,8 @@ void cuda_events_free(cuda_context *c, bool current);
 pave_status cuda_upload(void *queue, void *memory, uint64_t offset, const void *source, uint64_t bytes);
 void cuda_uploads_free(cuda_queue *q, bool current);
 
-/* Launches as graphs (graph.c), as src/backend.h says. */
+/* Launches (launch.c), as src/backend.h says. */
+pave_status cuda_launch(void *queue, void *const *kernels, const pave__launch *list, size_t count);
 pave_status cuda_record(void *queue, void *const *kernels, const pave__launch *list, size_t count,
                         void **recorded);
 pave_status cuda_replay(void *queue, void *recorded);

@@ -161,12 +161,13 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         return base == 0 || offset == 0 ? base : base + offset / (row * BYTES) * 4;
     }
 
-    /* Place of `tile`; the whole first warp takes part, and each of its lanes gets it. */
+    /* Place of `tile`, by the arguments alone unless there are groups; the whole first warp takes part, and each of its lanes gets it. */
     __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const void *g, int64_t tile) {
         tile_job job;
         pave_abi_group of;
         int64_t state_row = 0;
         if (args.group_count > 0) {
+            follow_launches();
             const pave_abi_group *groups =
                 reinterpret_cast<const pave_abi_group *>(static_cast<const char *>(g) + args.g_offset);
             job.batch[0] = group_find(groups, args.group_count, tile);

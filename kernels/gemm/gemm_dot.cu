@@ -157,9 +157,11 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
     __shared__ float4 sums_of[T::GROUPS][T::SPLIT][T::BM];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int group = warp / T::SPLIT, turn = warp % T::SPLIT, column = group * T::COLS;
+    if (block_index() >= raster::count(args)) return follow_launches();
 #pragma unroll 1
     for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers.g, tile, job);
+        follow_launches();
         dot_sums<T> sums;
         sums.start(buffers, job, column);
         if (column < job.b.rows) sums.over_k(job.k, turn);

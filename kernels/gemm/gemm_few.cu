@@ -162,9 +162,11 @@ __device__ __forceinline__ void gemm_few(const pave_abi_gemm &args, const gemm_b
     constexpr int LANES = T::BN / 4, PART = T::BM * T::PITCH;
     __shared__ tile_job job;
     float *parts = reinterpret_cast<float *>(dynamic_shared());
+    if (block_index() >= raster::count(args)) return follow_launches();
 #pragma unroll 1
     for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers.g, tile, job);
+        follow_launches();
         few_sums<T> sums;
         const few_rows a(buffers.a, job.a), b(buffers.b, job.b);
         sums.over_k(a, b, job.k);

@@ -313,9 +313,10 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job jobs[3];
     const uint32_t shared = shared_address(dynamic_shared());
-    if (block_index() >= raster::count(args)) return;
+    if (block_index() >= raster::count(args)) return follow_launches();
     raster::leave(args, buffers.g, block_index(), jobs[0]);
     __syncthreads();
+    follow_launches();
     mma_copier<T> copier;
     copier.start(buffers, jobs[0]);
     mma_fill<T>(copier, shared);

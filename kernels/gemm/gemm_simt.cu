@@ -294,9 +294,11 @@ __device__ __forceinline__ void gemm_simt(const pave_abi_gemm &args, const gemm_
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
     char *shared = dynamic_shared();
+    if (block_index() >= raster::count(args)) return follow_launches();
 #pragma unroll 1
     for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers.g, tile, job);
+        follow_launches();
         float acc[T::TM][T::TN] = {};
         if constexpr (!ANY)
             simt_main_loop<T, 4>(buffers, job, shared, acc);

@@ -235,6 +235,7 @@ __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, COLS, THREADS)                                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, 3)                                               \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         pave::map_any<PAVE__LAYOUT_##LAYOUT, ROWS, COLS, THREADS>(args, x, y,                              \
                                                                   pave::tensors{PAVE_TENSOR_NAMES});       \
     }
@@ -244,6 +245,7 @@ PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
 #define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                               \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         static_assert(COLS == 4 * THREADS, "a quad a thread");                                             \
         pave::map_rows<1, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                    \
     }

@@ -112,6 +112,7 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
 #define PAVE_KERNEL(NAME, TO, COLS, THREADS, BLOCKS)                                                       \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         pave::map_scale<PAVE_T_##TO, COLS, THREADS>(args, x, y);                                           \
     }
 PAVE_MAP_SCALE_CUDA_ROWS(PAVE_KERNEL)

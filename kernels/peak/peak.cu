@@ -93,6 +93,7 @@ template <int PATH, int FLOPS> __device__ __forceinline__ void peak_run(const pa
 #define PAVE_KERNEL(NAME, PATH, THREADS, FLOPS)                     \
     extern "C" __global__ void __launch_bounds__(THREADS)           \
         NAME(const __grid_constant__ pave_abi_peak args, void *y) { \
+        pave::follow_launches();                                    \
         pave::peak_run<PAVE_PEAK_PATH_##PATH, FLOPS>(args, y);      \
     }
 PAVE_PEAK_CUDA_ROWS(PAVE_KERNEL)

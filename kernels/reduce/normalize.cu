@@ -5,7 +5,8 @@
  * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member, or four neighbouring rows by
  * chunks of quads across them. Rows of one chunk stay in registers and are read once; longer ones are read again in each pass.
  * y may be x: all passes that read others' values end in a merge of the team before a value is stored, and a member stores only
- * the quads that it loads. Rows that are too few for the device come by slices (normalize_slices). Alignment: none needed; quads that lie on a multiple of their size move at once. */
+ * the quads that it loads. Rows that are too few for the device come by slices (normalize_slices). Alignment: none needed; quads
+ * that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/reduce/chunk.cuh"
 #include "kernels/reduce/rows.h"
@@ -400,6 +401,7 @@ __device__ __forceinline__ void normalize_any(const pave_abi_rows &args, const v
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         pave::normalize_any<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS, LOADS>(                           \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
@@ -409,6 +411,7 @@ PAVE_NORMALIZE_CUDA_ROWS(PAVE_KERNEL)
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         pave::normalize_slices<pave::row_team<ROWS, LANES, THREADS>, pave::row_chunk<LANES, LOADS>>(       \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }

@@ -324,6 +324,7 @@ __device__ __forceinline__ void join_rows(const pave_abi_rows &args, const void 
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS)                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                          \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
+        pave::follow_launches();                                                                           \
         pave::reduce_any<PAVE__LAYOUT_##LAYOUT, ROWS, LANES, THREADS, LOADS>(                              \
             args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                                                 \
     }
@@ -333,6 +334,7 @@ PAVE_REDUCE_CUDA_ROWS(PAVE_KERNEL)
 #define PAVE_KERNEL(NAME, LAYOUT, ROWS, LANES, THREADS)                                                      \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                    \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) {   \
+        pave::follow_launches();                                                                             \
         pave::join_rows<pave::row_team<ROWS, LANES, THREADS>>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES}); \
     }
 PAVE_JOIN_CUDA_ROWS(PAVE_KERNEL)

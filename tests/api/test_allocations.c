@@ -55,8 +55,8 @@ static pave_status memory_alloc(void *context, uint64_t bytes, void **memory) {
 /* And what a fake CUDA driver was asked for. */
 static unsigned driver_objects(void) {
     static const char *const makers[] = {
-        "cuMemAlloc_v2",    "cuMemAllocHost_v2",   "cuEventCreate", "cuStreamCreate",
-        "cuModuleLoadData", "cuModuleGetFunction", "cuGraphCreate", "cuGraphInstantiateWithFlags"};
+        "cuMemAlloc_v2",    "cuMemAllocHost_v2",   "cuEventCreate",           "cuStreamCreate",
+        "cuModuleLoadData", "cuModuleGetFunction", "cuStreamBeginCapture_v2", "cuGraphInstantiateWithFlags"};
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
     void *address = library ? dlsym(library, "fake_cuda_calls") : NULL;
     fake_cuda_calls_fn *calls;

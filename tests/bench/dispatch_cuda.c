@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The CUDA driver's own cost of launching the same kernels: one by one, with programmatic stream serialisation, and as a
- * graph. */
+ * The CUDA driver's own cost of launching the same kernels: one by one, overlapping, and as a graph. */
 #include "tests/bench/dispatch.h"
 
 #include "backends/cuda/objects.h"
@@ -11,13 +10,10 @@
 
 /* What the benchmark calls and the library may not. */
 #define EXTRA(X)                                                                                         \
-    X(StreamBeginCapture, cuStreamBeginCapture_v2, (CUstream, CUstreamCaptureMode))                      \
-    X(StreamEndCapture, cuStreamEndCapture, (CUstream, CUgraph *))                                       \
     X(GraphGetNodes, cuGraphGetNodes, (CUgraph, CUgraphNode *, size_t *))                                \
     X(GraphKernelNodeGetParams, cuGraphKernelNodeGetParams_v2, (CUgraphNode, CUDA_KERNEL_NODE_PARAMS *)) \
     X(GraphExecKernelNodeSetParams, cuGraphExecKernelNodeSetParams_v2,                                   \
-      (CUgraphExec, CUgraphNode, const CUDA_KERNEL_NODE_PARAMS *))                                       \
-    X(LaunchKernelEx, cuLaunchKernelEx, (const CUlaunchConfig *, CUfunction, void **, void **))
+      (CUgraphExec, CUgraphNode, const CUDA_KERNEL_NODE_PARAMS *))
 
 static struct {
 #define MEMBER(member, symbol, parameters) CUresult(CUDAAPI *member) parameters;
@@ -52,32 +48,13 @@ static void fill(dispatch_launch *l, void **parameters) {
     for (size_t i = 0; i < l->launch.buffer_count; i++) parameters[1 + i] = &l->buffers[i];
 }
 
-static int one(const bare *b, size_t i) {
-    dispatch_launch *l = &b->call->list[i];
-    const pave__launch *p = &l->launch;
-    void *parameters[1 + PAVE_GEMM_BUFFERS];
-    fill(l, parameters);
-    return (int)cuda_driver.LaunchKernel(l->kernel, p->grid[0], p->grid[1], p->grid[2], p->block[0],
-                                         p->block[1], p->block[2], p->shared_bytes, b->stream, parameters,
-                                         NULL);
-}
-
-static int launches(void *arg) {
-    const bare *b = arg;
-    for (size_t i = 0; i < b->call->count; i++) {
-        int code = one(b, i);
-        if (code) return code;
-    }
-    return 0;
-}
-
-static int launches_overlapped(void *arg) {
-    const bare *b = arg;
+/* attribute_count: 1 where launches may overlap. */
+static int launch_all(const bare *b, unsigned attribute_count) {
     for (size_t i = 0; i < b->call->count; i++) {
         dispatch_launch *l = &b->call->list[i];
         const pave__launch *p = &l->launch;
-        CUlaunchAttribute serial = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
-                                    .value.programmaticStreamSerializationAllowed = 1};
+        CUlaunchAttribute overlap = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                     .value.programmaticStreamSerializationAllowed = 1};
         CUlaunchConfig config = {.gridDimX = p->grid[0],
                                  .gridDimY = p->grid[1],
                                  .gridDimZ = p->grid[2],
@@ -86,14 +63,22 @@ static int launches_overlapped(void *arg) {
                                  .blockDimZ = p->block[2],
                                  .sharedMemBytes = p->shared_bytes,
                                  .hStream = b->stream,
-                                 .attrs = &serial,
-                                 .numAttrs = 1};
+                                 .attrs = &overlap,
+                                 .numAttrs = attribute_count};
         void *parameters[1 + PAVE_GEMM_BUFFERS];
         fill(l, parameters);
-        int code = (int)extra.LaunchKernelEx(&config, l->kernel, parameters, NULL);
+        int code = (int)cuda_driver.LaunchKernelEx(&config, l->kernel, parameters, NULL);
         if (code) return code;
     }
     return 0;
+}
+
+static int launches(void *arg) {
+    return launch_all(arg, 0);
+}
+
+static int launches_overlapped(void *arg) {
+    return launch_all(arg, 1);
 }
 
 static int graph(void *arg) {
@@ -134,9 +119,9 @@ static int is_capturing(void *arg) {
 static int make_graph(bare *b, int (*call)(void *)) {
     CUgraph g;
     size_t count = DISPATCH_LAUNCHES_MAX;
-    int code = (int)extra.StreamBeginCapture(b->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+    int code = (int)cuda_driver.StreamBeginCapture(b->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
     if (!code) code = call(b);
-    if (!code) code = (int)extra.StreamEndCapture(b->stream, &g);
+    if (!code) code = (int)cuda_driver.StreamEndCapture(b->stream, &g);
     if (!code) code = (int)cuda_driver.GraphInstantiate(&b->exec, g, 0);
     if (!code) code = (int)extra.GraphGetNodes(g, b->nodes, &count);
     if (!code) code = (int)extra.GraphKernelNodeGetParams(b->nodes[0], &b->node);
@@ -178,7 +163,7 @@ static void graphs(bare *b) {
     print(b, "the same, each node's args set", graph_updated);
     cuda_driver.GraphExecDestroy(b->exec);
     if (b->call->count == 1 || make_graph(b, launches_overlapped)) return;
-    print(b, "cuGraphLaunch, programmatic", graph);
+    print(b, "cuGraphLaunch, overlapping", graph);
     cuda_driver.GraphExecDestroy(b->exec);
 }
 
@@ -186,11 +171,9 @@ static void run(dispatch_call *call) {
     cuda_queue *q = call->queue->native;
     bare b = {.call = call, .stream = q->stream, .context = q->context->context};
     cuda_driver.CtxPushCurrent(b.context);
-    print(&b, "cuLaunchKernel", launches);
-    if (load()) {
-        print(&b, "cuLaunchKernelEx, programmatic", launches_overlapped);
-        graphs(&b);
-    }
+    print(&b, "cuLaunchKernelEx", launches);
+    print(&b, "the same, overlapping", launches_overlapped);
+    if (load()) graphs(&b);
     print(&b, "cuCtxPushCurrent, cuCtxPopCurrent", push_and_pop);
     print(&b, "cuStreamIsCapturing", is_capturing);
     CUcontext popped;
@@ -199,12 +182,9 @@ static void run(dispatch_call *call) {
 
 /* ---- the driver's part replaced */
 
-static CUresult CUDAAPI launch_nothing(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                                       unsigned by, unsigned bz, unsigned shared, CUstream s,
-                                       void **parameters, void **more) {
-    (void)f, (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)shared, (void)s,
-        (void)parameters;
-    (void)more;
+static CUresult CUDAAPI launch_nothing(const CUlaunchConfig *config, CUfunction f, void **parameters,
+                                       void **more) {
+    (void)config, (void)f, (void)parameters, (void)more;
     return CUDA_SUCCESS;
 }
 
@@ -251,7 +231,7 @@ static void stub(bool on) {
         return;
     }
     kept = cuda_driver;
-    cuda_driver.LaunchKernel = launch_nothing;
+    cuda_driver.LaunchKernelEx = launch_nothing;
     cuda_driver.GraphLaunch = graph_nothing;
     cuda_driver.StreamIsCapturing = not_capturing;
     cuda_driver.CtxPushCurrent = push_nothing;

@@ -53,10 +53,11 @@ static int rig_close(rig *r) {
 
 /* The mlp, `index` places into y; counts what the driver was asked for. */
 static pave_status run(rig *r, int index) {
-    unsigned launches = driver_calls("cuLaunchKernel"), graphs = driver_calls("cuGraphLaunch");
+    int launches = driver_counts().launches;
+    unsigned graphs = driver_calls("cuGraphLaunch");
     r->mlp.y.offset = (uint64_t)index * STEP;
     pave_status status = pave_mlp(r->queue, &r->mlp, NULL);
-    r->launches = driver_calls("cuLaunchKernel") - launches;
+    r->launches = (unsigned)(driver_counts().launches - launches);
     r->graphs = driver_calls("cuGraphLaunch") - graphs;
     return status;
 }
@@ -77,18 +78,19 @@ static int repeats(void) {
     rig r = {0};
     if (rig_open(&r)) return 2;
     for (int i = 0; i < SEEN; i++) EXPECT(run(&r, 0) == PAVE_OK && r.launches == 2 && r.graphs == 0);
-    EXPECT(driver_calls("cuGraphCreate") == 0);
+    EXPECT(driver_calls("cuStreamBeginCapture_v2") == 0);
     for (int i = 0; i < 5; i++) EXPECT(run(&r, 0) == PAVE_OK && r.launches == 0 && r.graphs == 1);
-    EXPECT(driver_calls("cuGraphCreate") == 1 && driver_counts().graphs == 1);
+    EXPECT(driver_calls("cuStreamBeginCapture_v2") == 1 && driver_counts().graphs == 1);
     EXPECT(is(&r, 0, value));
     EXPECT(fill(&r, r.x, 2) == PAVE_OK && run(&r, 0) == PAVE_OK && r.graphs == 1);
     EXPECT(is(&r, 0, 2 * value));
     /* One launch as well: a graph is the cheaper way to start it. */
-    const unsigned launches = driver_calls("cuLaunchKernel"), graphs = driver_calls("cuGraphLaunch");
+    const int launches = driver_counts().launches;
+    const unsigned graphs = driver_calls("cuGraphLaunch");
     const pave_tensor from = r.mlp.x,
                       to = {.buffer = r.y, .type = PAVE_F32, .rank = 2, .shape = {M, K}, .strides = {K, 1}};
     for (int i = 0; i < SEEN + 2; i++) EXPECT(pave_copy(r.queue, &from, &to, NULL) == PAVE_OK);
-    EXPECT(driver_calls("cuLaunchKernel") == launches + SEEN && driver_calls("cuGraphLaunch") == graphs + 2);
+    EXPECT(driver_counts().launches == launches + SEEN && driver_calls("cuGraphLaunch") == graphs + 2);
     EXPECT(is(&r, 0, 2));
     return rig_close(&r);
 }
@@ -120,13 +122,13 @@ static int crowds(void) {
     if (rig_open(&r)) return 2;
     for (int round = 0; round < 8; round++)
         for (int i = 0; i < MANY; i++) EXPECT(run(&r, i) == PAVE_OK);
-    unsigned made = driver_calls("cuGraphCreate"), replayed = 0;
+    unsigned made = driver_calls("cuStreamBeginCapture_v2"), replayed = 0;
     EXPECT(made > 96 && made <= 128 && (int)made == driver_counts().graphs);
     for (int i = 0; i < MANY; i++) {
         EXPECT(run(&r, i) == PAVE_OK && is(&r, i, value));
         replayed += r.graphs;
     }
-    EXPECT(driver_calls("cuGraphCreate") == made && replayed == made);
+    EXPECT(driver_calls("cuStreamBeginCapture_v2") == made && replayed == made);
     return rig_close(&r);
 }
 
@@ -136,10 +138,10 @@ static int ages(void) {
     if (rig_open(&r)) return 2;
     for (int i = 0; i < 4 * MANY; i++) EXPECT(run(&r, i / 4) == PAVE_OK);
     for (int i = 0; i < 4100; i++) EXPECT(run(&r, MANY - 1) == PAVE_OK);
-    unsigned made = driver_calls("cuGraphCreate");
+    unsigned made = driver_calls("cuStreamBeginCapture_v2");
     /* Those without one come first. */
     for (int i = 4 * MANY - 1; i >= 0; i--) EXPECT(run(&r, i / 4) == PAVE_OK);
-    EXPECT(driver_calls("cuGraphCreate") > made && driver_counts().graphs <= 128);
+    EXPECT(driver_calls("cuStreamBeginCapture_v2") > made && driver_counts().graphs <= 128);
     EXPECT(is(&r, MANY - 1, value));
     return rig_close(&r);
 }
@@ -150,6 +152,33 @@ static int goes_on(void) {
     if (rig_open(&r)) return 2;
     for (int i = 0; i < SEEN + 4; i++) EXPECT(run(&r, 0) == PAVE_OK && r.launches == 2 && r.graphs == 0);
     EXPECT(driver_counts().faults == 1 && driver_counts().graphs == 0 && is(&r, 0, value));
+    return rig_close(&r);
+}
+
+/* Where launches overlap, a graph's do too; a call that keeps the device busier than the thread is launched. */
+static int overlaps(void) {
+    enum { SIDE = 2048 };
+    rig r = {0};
+    pave_buffer *large[2];
+    if (rig_open(&r)) return 2;
+    for (int i = 0; i < SEEN + 2; i++) EXPECT(run(&r, 0) == PAVE_OK);
+    EXPECT(r.launches == 0 && r.graphs == 1 && is(&r, 0, value));
+    EXPECT(driver_counts().overlaps == 2 * (SEEN + 1));
+    for (int i = 0; i < 2; i++) EXPECT(pave_buffer_create(r.context, SIDE * SIDE * 4, &large[i]) == PAVE_OK);
+    const pave_tensor from = pave_tensor_2d(large[0], PAVE_F32, SIDE, SIDE),
+                      to = pave_tensor_2d(large[1], PAVE_F32, SIDE, SIDE);
+    const int before = driver_counts().overlaps;
+    for (int i = 0; i < SEEN + 2; i++) EXPECT(pave_copy(r.queue, &from, &to, NULL) == PAVE_OK);
+    EXPECT(driver_counts().overlaps == before + SEEN + 2 && driver_counts().graphs == 1);
+    for (int i = 0; i < 2; i++) pave_buffer_destroy(&large[i]);
+    return rig_close(&r);
+}
+
+static int overlaps_nothing(void) {
+    rig r = {0};
+    if (rig_open(&r)) return 2;
+    for (int i = 0; i < SEEN + 2; i++) EXPECT(run(&r, 0) == PAVE_OK);
+    EXPECT(r.graphs == 1 && driver_counts().overlaps == 0);
     return rig_close(&r);
 }
 
@@ -186,11 +215,16 @@ CASE(a_call_comes_again, NULL, NULL, repeats)
 CASE(a_call_changes, NULL, NULL, changes)
 CASE(calls_are_many, NULL, NULL, crowds)
 CASE(graphs_age, NULL, NULL, ages)
-CASE(no_graph, "FAKE_CUDA_FAIL", "cuGraphCreate:1:2", goes_on)
-CASE(no_node, "FAKE_CUDA_FAIL", "cuGraphAddKernelNode_v2:2:2", goes_on)
+CASE(no_stream, "FAKE_CUDA_FAIL", "cuStreamCreate:2:2", goes_on)
+CASE(no_capture, "FAKE_CUDA_FAIL", "cuStreamBeginCapture_v2:1:2", goes_on)
+CASE(no_node, "FAKE_CUDA_FAIL", "cuLaunchKernelEx:8:2", goes_on)
+CASE(no_graph, "FAKE_CUDA_FAIL", "cuStreamEndCapture:1:2", goes_on)
 CASE(no_executable, "FAKE_CUDA_FAIL", "cuGraphInstantiateWithFlags:1:2", goes_on)
 CASE(captured_before, "FAKE_CUDA_FAIL", "cuStreamIsCapturing:1:900", captured)
 CASE(captured_behind, "FAKE_CUDA_FAIL", "cuStreamIsCapturing:3:900", captured)
+CASE(launches_overlap, "FAKE_CUDA_DEVICES", "90", overlaps)
+CASE(launches_do_not_overlap, "FAKE_CUDA_DEVICES", "89", overlaps_nothing)
+CASE(kernels_do_not_wait, "FAKE_CUDA_DEVICES", "120", overlaps_nothing)
 CASE(a_graph_does_not_start, "FAKE_CUDA_FAIL", "cuGraphLaunch:1:700", launch_fails)
 
 int main(void) {
@@ -199,6 +233,9 @@ int main(void) {
         cmocka_unit_test(calls_are_many),     cmocka_unit_test(graphs_age),
         cmocka_unit_test(no_graph),           cmocka_unit_test(no_node),
         cmocka_unit_test(no_executable),      cmocka_unit_test(captured_before),
-        cmocka_unit_test(captured_behind),    cmocka_unit_test(a_graph_does_not_start)};
+        cmocka_unit_test(captured_behind),    cmocka_unit_test(a_graph_does_not_start),
+        cmocka_unit_test(no_stream),          cmocka_unit_test(no_capture),
+        cmocka_unit_test(launches_overlap),   cmocka_unit_test(launches_do_not_overlap),
+        cmocka_unit_test(kernels_do_not_wait)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,11 +28,19 @@ FAKE_API CUresult cuInit(unsigned flags) {
     return device_count ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 
+static int driver_version(void) {
+    const char *told = getenv("FAKE_CUDA_VERSION");
+    return told && *told ? atoi(told) : CUDA_VERSION;
+}
+
 FAKE_API CUresult cuDriverGetVersion(int *version) {
     ENTER(cuDriverGetVersion);
-    const char *told = getenv("FAKE_CUDA_VERSION");
-    if (!fault) *version = told && *told ? atoi(told) : CUDA_VERSION;
+    if (!fault) *version = driver_version();
     return fault;
+}
+
+int fake_overlaps(CUcontext context) {
+    return context && capabilities[context->device] == 90 && driver_version() >= 12030;
 }
 
 FAKE_API CUresult cuDeviceGetCount(int *count) {

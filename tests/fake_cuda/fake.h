@@ -26,6 +26,8 @@ typedef struct fake_cuda_counts {
     int orphans;  /* objects that went only because their context did */
     int errors;   /* misuse: launches and arguments that the driver's documentation rules out, red zones */
     int faults;   /* times that FAKE_CUDA_FAIL struck */
+    int launches; /* so far: neither captured nor a graph's */
+    int overlaps; /* and those, captured or not, that need not wait for what is before them */
 } fake_cuda_counts;
 
 typedef void fake_cuda_live_fn(fake_cuda_counts *counts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Graphs of kernels, each node behind the one before it. An executable one has copies of all that its nodes were given. */
+ * Graphs of kernels, each node behind the one before it, as streams capture them. An executable one has copies of all that its nodes were given. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdlib.h>
@@ -54,31 +54,14 @@ static CUgraphNode node_new(CUgraph graph) {
     return node;
 }
 
-FAKE_API CUresult cuGraphCreate(CUgraph *graph, unsigned flags) {
-    ENTER(cuGraphCreate);
-    if (fault) return fault;
-    if (flags) return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuGraphCreate: flags %u", flags);
-    *graph = graph_new(&graphs);
-    return *graph ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+CUgraph fake_graph_new(void) {
+    return graph_new(&graphs);
 }
 
-FAKE_API CUresult cuGraphAddKernelNode_v2(CUgraphNode *out, CUgraph graph, const CUgraphNode *behind,
-                                          size_t count, const CUDA_KERNEL_NODE_PARAMS *p) {
-    ENTER(cuGraphAddKernelNode_v2);
-    if (fault) return fault;
-    if (!find(&graphs, graph))
-        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuGraphAddKernelNode: no such graph");
-    if (count != (graph->last != NULL) || (count && *behind != graph->last))
-        return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuGraphAddKernelNode: not behind the node before");
-    fake_launch launch;
-    CUresult result = fake_launch_read(p->func, (unsigned[]){p->gridDimX, p->gridDimY, p->gridDimZ},
-                                       (unsigned[]){p->blockDimX, p->blockDimY, p->blockDimZ},
-                                       p->sharedMemBytes, p->extra ? NULL : p->kernelParams, &launch);
-    if (result) return result;
+CUresult fake_graph_add(CUgraph graph, const fake_launch *launch) {
     CUgraphNode node = node_new(graph);
     if (!node) return CUDA_ERROR_UNKNOWN;
-    node->launch = launch;
-    *out = node;
+    node->launch = *launch;
     return CUDA_SUCCESS;
 }
 

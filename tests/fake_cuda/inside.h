@@ -96,12 +96,18 @@ typedef struct fake_op {
 } fake_op;
 /* Appends a copy of `op` to the stream, or does it now. */
 CUresult fake_submit(CUstream stream, const char *who, const fake_op *op);
+int fake_captures(CUstream stream);
 /* Whether a copy that waits in a stream reads any of [at, at + bytes). */
 int fake_is_read(const void *at, uint64_t bytes);
 /* Does all that waits in the context's streams. */
 void fake_drain(CUcontext context);
 void fake_streams_drop(CUcontext context);
 void fake_graphs_drop(CUcontext context);
+/* A graph that captures; NULL without memory. */
+CUgraph fake_graph_new(void);
+CUresult fake_graph_add(CUgraph graph, const fake_launch *launch);
+/* Whether launches of the context may overlap. */
+int fake_overlaps(CUcontext context);
 
 /* A launch from the driver's arguments, held to what can be said before it runs. */
 CUresult fake_launch_read(CUfunction f, const unsigned grid[3], const unsigned block[3], unsigned shared,

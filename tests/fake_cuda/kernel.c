@@ -162,15 +162,30 @@ CUresult fake_launch_read(CUfunction f, const unsigned grid[3], const unsigned b
     return read_parameters(f->row, parameters, out);
 }
 
-FAKE_API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-                                 unsigned by, unsigned bz, unsigned shared, CUstream stream,
-                                 void **parameters, void **extra) {
-    ENTER(cuLaunchKernel);
+/* Launches that overlap need kernels that wait, which are those for 9.0, and, as they are captured too, a driver of 12.3. */
+static CUresult check_attributes(const CUlaunchConfig *c) {
+    if (c->numAttrs == 0) return CUDA_SUCCESS;
+    if (c->numAttrs == 1 && c->attrs[0].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION &&
+        fake_overlaps(fake_current("cuLaunchKernelEx")))
+        return CUDA_SUCCESS;
+    return fake_misuse(CUDA_ERROR_INVALID_VALUE, "cuLaunchKernelEx: %u attributes, the first %d", c->numAttrs,
+                       (int)c->attrs[0].id);
+}
+
+FAKE_API CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **parameters, void **extra) {
+    ENTER(cuLaunchKernelEx);
     if (fault) return fault;
     fake_op op = {.kind = FAKE_LAUNCH};
-    CUresult result = fake_launch_read(f, (unsigned[]){gx, gy, gz}, (unsigned[]){bx, by, bz}, shared,
-                                       extra ? NULL : parameters, &op.launch);
-    return result ? result : fake_submit(stream, f->row->name, &op);
+    CUresult result = fake_launch_read(f, (unsigned[]){c->gridDimX, c->gridDimY, c->gridDimZ},
+                                       (unsigned[]){c->blockDimX, c->blockDimY, c->blockDimZ},
+                                       c->sharedMemBytes, extra ? NULL : parameters, &op.launch);
+    if (!result) result = check_attributes(c);
+    if (result) return result;
+    result = fake_submit(c->hStream, f->row->name, &op);
+    if (result) return result;
+    fake_counts.overlaps += (int)c->numAttrs;
+    fake_counts.launches += !fake_captures(c->hStream);
+    return CUDA_SUCCESS;
 }
 
 #ifdef FAKE_CUDA_EMULATOR

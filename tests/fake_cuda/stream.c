@@ -14,6 +14,7 @@ CUresult CUDAAPI cuEventElapsedTime(float *ms, CUevent begin, CUevent end);
 struct CUstream_st {
     struct CUstream_st *next;
     CUcontext context;
+    CUgraph captured; /* NULL where it is not capturing */
     fake_op *first, *last;
 };
 
@@ -121,11 +122,19 @@ void fake_drain(CUcontext context) {
         if (s->context == context) finish(s);
 }
 
+int fake_captures(CUstream stream) {
+    return stream->captured != NULL;
+}
+
 CUresult fake_submit(CUstream stream, const char *who, const fake_op *op) {
     CUcontext context = fake_current(who);
     if (!context) return CUDA_ERROR_INVALID_CONTEXT;
     if (!find_stream(stream) || stream->context != context)
         return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "%s: no such stream of the current context", who);
+    if (stream->captured)
+        return op->kind == FAKE_LAUNCH ? fake_graph_add(stream->captured, &op->launch)
+                                       : fake_misuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+                                                     "%s: while launches are captured", who);
     fake_op *copy = malloc(sizeof *copy);
     if (!copy) return CUDA_ERROR_UNKNOWN;
     *copy = *op;
@@ -173,7 +182,7 @@ FAKE_API CUresult cuStreamDestroy_v2(CUstream stream) {
     ENTER(cuStreamDestroy_v2);
     if (!fake_current("cuStreamDestroy")) return CUDA_ERROR_INVALID_CONTEXT;
     for (CUstream *link = &streams; *link; link = &(*link)->next)
-        if (*link == stream) {
+        if (*link == stream && !stream->captured) {
             stream_remove(link);
             return fault;
         }
@@ -184,7 +193,7 @@ FAKE_API CUresult cuStreamDestroy_v2(CUstream stream) {
 FAKE_API CUresult cuStreamSynchronize(CUstream stream) {
     ENTER(cuStreamSynchronize);
     if (!fake_current("cuStreamSynchronize")) return CUDA_ERROR_INVALID_CONTEXT;
-    if (!find_stream(stream))
+    if (!find_stream(stream) || stream->captured)
         return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamSynchronize: no such stream");
     finish(stream);
     return fault;
@@ -198,14 +207,33 @@ FAKE_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) {
     return CUDA_SUCCESS;
 }
 
-/* Nobody captures here. */
 FAKE_API CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status) {
     ENTER(cuStreamIsCapturing);
     if (fault) return fault;
     if (!find_stream(stream))
         return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamIsCapturing: no such stream");
-    *status = CU_STREAM_CAPTURE_STATUS_NONE;
+    *status = stream->captured ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
     return CUDA_SUCCESS;
+}
+
+FAKE_API CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
+    ENTER(cuStreamBeginCapture_v2);
+    if (fault) return fault;
+    if (!find_stream(stream) || stream->captured || mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamBeginCapture: no such stream, or mode %d",
+                           (int)mode);
+    stream->captured = fake_graph_new();
+    return stream->captured ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+}
+
+/* Whatever it reports, the stream is as it was before. */
+FAKE_API CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+    ENTER(cuStreamEndCapture);
+    if (!find_stream(stream) || !stream->captured)
+        return fake_misuse(CUDA_ERROR_INVALID_HANDLE, "cuStreamEndCapture: no stream that captures");
+    *graph = stream->captured;
+    stream->captured = NULL;
+    return fault;
 }
 
 FAKE_API CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {

@@ -37,6 +37,9 @@ inline void forget(int &) {
 inline void forget_memory() {
 }
 
+inline void follow_launches() {
+}
+
 inline void copy_commit() {
     emulator::commit();
 }
