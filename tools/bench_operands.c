@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Operands of a measured case and its launch. Inputs are made several times over, so that none is still in a cache when
- * its turn comes again; weights stay, as they would in use. */
+ * Operands of a measured case and its launch. Inputs and weights are made several times over, so that none is still in a cache
+ * when its turn comes again: between two uses of a layer come all others. */
 #include "tools/bench.h"
 
 #include <stdlib.h>
@@ -12,8 +12,11 @@
 /* Links of a case's chain by letter: b a bias, R a residual, M a whole tensor and c a column to multiply by; r relu, s
  * sigmoid, g gelu, S silu, h half of it. */
 struct bench_operands {
-    pave_buffer *x[ROTATED_MAX], *y, *w[BENCH_LAYERS_MAX], *bias[BENCH_LAYERS_MAX], *full, *column;
-    pave_weights *weights[BENCH_LAYERS_MAX];
+    struct operand_set {
+        pave_buffer *x, *w[BENCH_LAYERS_MAX];
+        pave_weights *weights[BENCH_LAYERS_MAX];
+    } sets[ROTATED_MAX];
+    pave_buffer *y, *bias[BENCH_LAYERS_MAX], *full, *column;
     int rotated;
 };
 
@@ -86,16 +89,25 @@ int64_t bench_group_rows(const bench_case *c, int64_t g) {
     return c->m - before;
 }
 
-static pave_status make_layers(tool_session *s, const bench_case *c, bench_operands *o) {
-    int64_t k = c->k, copies = c->op == PAVE_OP_GROUPED ? c->groups : matrices(c);
-    pave_status status = PAVE_OK;
+static int64_t w_matrices(const bench_case *c) {
+    return c->op == PAVE_OP_GROUPED ? c->groups : matrices(c);
+}
+
+static uint64_t set_bytes(const bench_case *c) {
+    int64_t elems = matrices(c) * c->m * c->k, k = c->k;
+    for (size_t i = 0; i < c->layer_count; k = c->widths[i++]) elems += w_matrices(c) * c->widths[i] * k;
+    return (uint64_t)elems * pave_dtype_bytes(c->type);
+}
+
+static pave_status make_set(tool_session *s, const bench_case *c, uint32_t seed, struct operand_set *set) {
+    int64_t k = c->k;
+    pave_status status = make_random(s, matrices(c) * c->m * k, c->type, seed, &set->x);
     for (size_t i = 0; i < c->layer_count && !status; i++) {
         int64_t n = c->widths[i];
-        status = make_random(s, copies * n * k, c->type, 101 + (uint32_t)i, &o->w[i]);
-        if (!status) status = make_random(s, n, PAVE_F32, 201 + (uint32_t)i, &o->bias[i]);
-        pave_tensor w = pave_tensor_2d(o->w[i], c->type, n, k);
+        status = make_random(s, w_matrices(c) * n * k, c->type, seed + 101 + (uint32_t)i, &set->w[i]);
+        pave_tensor w = pave_tensor_2d(set->w[i], c->type, n, k);
         bool chain = c->op == PAVE_OP_MLP || c->op == PAVE_OP_LINEAR;
-        if (!status && chain) status = pave_weights_create(s->queue, &w, c->precision, &o->weights[i]);
+        if (!status && chain) status = pave_weights_create(s->queue, &w, c->precision, &set->weights[i]);
         k = n;
     }
     return status;
@@ -104,14 +116,12 @@ static pave_status make_layers(tool_session *s, const bench_case *c, bench_opera
 pave_status bench_operands_make(tool_session *s, const bench_case *c, bench_operands **out) {
     bench_operands *o = *out = calloc(1, sizeof *o);
     if (!o) return PAVE_E_HOST_MEMORY;
-    int64_t elems = matrices(c) * c->m * c->k;
-    uint64_t bytes = (uint64_t)elems * pave_dtype_bytes(c->type);
-    uint64_t rotated = bytes ? 2 * s->info.l2_bytes / bytes + 1 : 1;
+    uint64_t bytes = set_bytes(c), rotated = bytes ? 2 * s->info.l2_bytes / bytes + 1 : 1;
     o->rotated = rotated > ROTATED_MAX ? ROTATED_MAX : (int)rotated;
     pave_status status = PAVE_OK;
-    for (int i = 0; i < o->rotated && !status; i++)
-        status = make_random(s, elems, c->type, 1 + (uint32_t)i, &o->x[i]);
-    if (!status) status = make_layers(s, c, o);
+    for (int i = 0; i < o->rotated && !status; i++) status = make_set(s, c, 1 + (uint32_t)i, &o->sets[i]);
+    for (size_t i = 0; i < c->layer_count && !status; i++)
+        status = make_random(s, c->widths[i], PAVE_F32, 201 + (uint32_t)i, &o->bias[i]);
     if (!status) status = make_random(s, c->m, PAVE_F32, 301, &o->column);
     if (!status && c->chain && strpbrk(c->chain, "RM"))
         status = make_random(s, c->m * width_of(c), PAVE_F32, 302, &o->full);
@@ -119,14 +129,18 @@ pave_status bench_operands_make(tool_session *s, const bench_case *c, bench_oper
     return status;
 }
 
+static void free_set(struct operand_set *set) {
+    pave_buffer_destroy(&set->x);
+    for (int i = 0; i < BENCH_LAYERS_MAX; i++) {
+        pave_weights_destroy(&set->weights[i]);
+        pave_buffer_destroy(&set->w[i]);
+    }
+}
+
 void bench_operands_free(bench_operands *o) {
     if (!o) return;
-    for (int i = 0; i < ROTATED_MAX; i++) pave_buffer_destroy(&o->x[i]);
-    for (int i = 0; i < BENCH_LAYERS_MAX; i++) {
-        pave_weights_destroy(&o->weights[i]);
-        pave_buffer_destroy(&o->w[i]);
-        pave_buffer_destroy(&o->bias[i]);
-    }
+    for (int i = 0; i < ROTATED_MAX; i++) free_set(&o->sets[i]);
+    for (int i = 0; i < BENCH_LAYERS_MAX; i++) pave_buffer_destroy(&o->bias[i]);
     pave_buffer_destroy(&o->y);
     pave_buffer_destroy(&o->full);
     pave_buffer_destroy(&o->column);
@@ -171,12 +185,12 @@ static pave_tensor output(const bench_case *c, const bench_operands *o) {
     return y;
 }
 
-static pave_status launch_rows(tool_session *s, const bench_case *c, const bench_operands *o, pave_buffer *x,
-                               const pave_sync *sync, pave_plan **plan) {
+static pave_status launch_rows(tool_session *s, const bench_case *c, const bench_operands *o,
+                               const struct operand_set *set, const pave_sync *sync, pave_plan **plan) {
     pave_link links[PAVE_MAX_LINKS];
     size_t count = make_chain(c, o, links);
     int64_t turned[2] = {c->k, c->m}, straight[2] = {c->m, c->k};
-    pave_tensor in = pave_tensor_make(x, c->type, 2, c->across ? turned : straight);
+    pave_tensor in = pave_tensor_make(set->x, c->type, 2, c->across ? turned : straight);
     if (c->op == PAVE_OP_MAP) {
         pave_map_params p = {.size = sizeof p,
                              .x = in,
@@ -184,7 +198,7 @@ static pave_status launch_rows(tool_session *s, const bench_case *c, const bench
                              .links = links,
                              .link_count = count};
         if (c->across) { /* x is the other way round in memory */
-            p.x = pave_tensor_2d(x, c->type, c->m, c->k);
+            p.x = pave_tensor_2d(set->x, c->type, c->m, c->k);
             p.x.strides[0] = 1, p.x.strides[1] = c->m;
         }
         return plan ? pave_plan_map(s->context, &p, plan) : pave_map(s->queue, &p, sync);
@@ -198,13 +212,13 @@ static pave_status launch_rows(tool_session *s, const bench_case *c, const bench
 }
 
 static pave_status launch_matmul(tool_session *s, const bench_case *c, const bench_operands *o,
-                                 pave_buffer *x, const pave_sync *sync, pave_plan **plan) {
+                                 const struct operand_set *set, const pave_sync *sync, pave_plan **plan) {
     pave_link links[PAVE_MAX_LINKS];
     int64_t n = c->widths[0], a[3] = {matrices(c), c->m, c->k};
     int64_t b[3] = {matrices(c), c->transpose_b ? n : c->k, c->transpose_b ? c->k : n};
     pave_matmul_params p = {.size = sizeof p,
-                            .a = pave_tensor_make(x, c->type, 3, a),
-                            .b = pave_tensor_make(o->w[0], c->type, 3, b),
+                            .a = pave_tensor_make(set->x, c->type, 3, a),
+                            .b = pave_tensor_make(set->w[0], c->type, 3, b),
                             .y = output(c, o),
                             .transpose_b = c->transpose_b,
                             .precision = c->precision,
@@ -214,15 +228,15 @@ static pave_status launch_matmul(tool_session *s, const bench_case *c, const ben
 }
 
 static pave_status launch_grouped(tool_session *s, const bench_case *c, const bench_operands *o,
-                                  pave_buffer *x, const pave_sync *sync, pave_plan **plan) {
+                                  const struct operand_set *set, const pave_sync *sync, pave_plan **plan) {
     pave_group groups[BENCH_GROUPS_MAX];
     int64_t first = 0, n = c->widths[0];
     uint64_t size = pave_dtype_bytes(c->type);
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t rows = bench_group_rows(c, g);
-        groups[g] =
-            (pave_group){pave_tensor_2d(x, c->type, rows, c->k), pave_tensor_2d(o->w[0], c->type, n, c->k),
-                         pave_tensor_2d(o->y, PAVE_F32, rows, n)};
+        groups[g] = (pave_group){pave_tensor_2d(set->x, c->type, rows, c->k),
+                                 pave_tensor_2d(set->w[0], c->type, n, c->k),
+                                 pave_tensor_2d(o->y, PAVE_F32, rows, n)};
         groups[g].a.offset = (uint64_t)(first * c->k) * size;
         groups[g].b.offset = (uint64_t)(g * n * c->k) * size;
         groups[g].y.offset = (uint64_t)(first * n) * 4;
@@ -240,17 +254,18 @@ static pave_status launch_grouped(tool_session *s, const bench_case *c, const be
     return plan ? pave_plan_grouped(s->context, &p, plan) : pave_matmul_grouped(s->queue, &p, sync);
 }
 
-static pave_status launch_mlp(tool_session *s, const bench_case *c, const bench_operands *o, pave_buffer *x,
-                              const pave_sync *sync, pave_plan **plan) {
+static pave_status launch_mlp(tool_session *s, const bench_case *c, const bench_operands *o,
+                              const struct operand_set *set, const pave_sync *sync, pave_plan **plan) {
     pave_link sigmoid = {.op = PAVE_LINK_SIGMOID}, links[PAVE_MAX_LINKS];
     pave_layer layers[BENCH_LAYERS_MAX];
     for (size_t i = 0; i < c->layer_count; i++) {
-        layers[i] = (pave_layer){
-            .weights = o->weights[i], .links = &sigmoid, .link_count = c->sigmoid && i + 1 < c->layer_count};
+        layers[i] = (pave_layer){.weights = set->weights[i],
+                                 .links = &sigmoid,
+                                 .link_count = c->sigmoid && i + 1 < c->layer_count};
         if (!c->chain) layers[i].bias = pave_tensor_1d(o->bias[i], PAVE_F32, c->widths[i]);
     }
     pave_mlp_params p = {.size = sizeof p,
-                         .x = pave_tensor_2d(x, c->type, c->m, c->k),
+                         .x = pave_tensor_2d(set->x, c->type, c->m, c->k),
                          .y = output(c, o),
                          .layers = layers,
                          .layer_count = c->layer_count,
@@ -264,13 +279,13 @@ static pave_status launch_mlp(tool_session *s, const bench_case *c, const bench_
 
 pave_status bench_launch(tool_session *s, const bench_case *c, const bench_operands *o, int index,
                          const pave_sync *sync, pave_plan **plan) {
-    pave_buffer *x = o->x[index % o->rotated];
+    const struct operand_set *set = &o->sets[index % o->rotated];
     switch (c->op) {
     case PAVE_OP_REDUCE:
-    case PAVE_OP_MAP: return launch_rows(s, c, o, x, sync, plan);
-    case PAVE_OP_MATMUL: return launch_matmul(s, c, o, x, sync, plan);
-    case PAVE_OP_GROUPED: return launch_grouped(s, c, o, x, sync, plan);
-    default: return launch_mlp(s, c, o, x, sync, plan);
+    case PAVE_OP_MAP: return launch_rows(s, c, o, set, sync, plan);
+    case PAVE_OP_MATMUL: return launch_matmul(s, c, o, set, sync, plan);
+    case PAVE_OP_GROUPED: return launch_grouped(s, c, o, set, sync, plan);
+    default: return launch_mlp(s, c, o, set, sync, plan);
     }
 }
 
