@@ -41,7 +41,7 @@
     X(pave_gemm_mma_64x64x128_e5m2, E4M3, E5M2, E5M2, 64, 64, 128, 32, 32, 3, 168, 0.70)        \
     X(pave_gemm_mma_128x128x64_e4m3_e5m2, E4M3, E4M3, E5M2, 128, 128, 64, 64, 64, 3, 255, 0.85) \
     X(pave_gemm_mma_128x128x64_e5m2_e4m3, E4M3, E5M2, E4M3, 128, 128, 64, 64, 64, 3, 255, 0.85) \
-    X(pave_gemm_mma_128x64x16_f16x2, F16X2, F16X2, F16X2, 128, 64, 16, 64, 32, 4, 240, 0.31)
+    X(pave_gemm_mma_128x64x16_f16x2, F16X2, F16X2, F16X2, 128, 64, 16, 64, 32, 4, 240, 0.285)
 
 #define PAVE_GEMM_SIMT_ROWS(X)                                                    \
     X(pave_gemm_simt_128x128x8_f32, F32, ROWS, 128, 128, 8, 64, 64, 4, 255, 0.70) \
@@ -53,15 +53,15 @@
 
 #define PAVE_GEMM_DOT_ROWS(X)                                \
     X(pave_gemm_dot_1x4_f32, F32, 1, 4, 512, 2, 64, 0.30)    \
-    X(pave_gemm_dot_1x4_f16, F16, 1, 4, 2048, 2, 64, 0.30)   \
-    X(pave_gemm_dot_1x4_bf16, BF16, 1, 4, 2048, 2, 64, 0.30) \
+    X(pave_gemm_dot_1x4_f16, F16, 1, 4, 1024, 2, 64, 0.30)   \
+    X(pave_gemm_dot_1x4_bf16, BF16, 1, 4, 1024, 2, 64, 0.30) \
     X(pave_gemm_dot_8x4_f32, F32, 8, 4, 512, 1, 96, 0.30)    \
     X(pave_gemm_dot_8x4_f16, F16, 8, 4, 1024, 1, 96, 0.25)   \
     X(pave_gemm_dot_8x4_bf16, BF16, 8, 4, 1024, 1, 96, 0.25)
 
 #define PAVE_GEMM_FEW_ROWS(X)                               \
-    X(pave_gemm_few_8x16_f16, F16, 8, 16, 512, 1, 64, 0.04) \
-    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 512, 1, 64, 0.04)
+    X(pave_gemm_few_8x16_f16, F16, 8, 16, 1024, 1, 64, 0.04) \
+    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 1024, 1, 64, 0.04)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                              \
     X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90) \
