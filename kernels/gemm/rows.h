@@ -59,7 +59,7 @@
     X(pave_gemm_dot_8x4_f16, F16, 8, 4, 1024, 1, 96, 0.25)   \
     X(pave_gemm_dot_8x4_bf16, BF16, 8, 4, 1024, 1, 96, 0.25)
 
-#define PAVE_GEMM_FEW_ROWS(X)                               \
+#define PAVE_GEMM_FEW_ROWS(X)                                \
     X(pave_gemm_few_8x16_f16, F16, 8, 16, 1024, 1, 64, 0.04) \
     X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 1024, 1, 64, 0.04)
 
