@@ -4,18 +4,18 @@
  *
  * Work: a group computes PAVE_BM × PAVE_BN, a warp PAVE_WM × PAVE_WN of it. Fragments are loaded one k-step ahead
  * of the arithmetic. When all warps hold the last k-step of a k-tile, which one barrier a k-tile tells, its stage
- * is free: the copy of the k-tile PAVE_STAGES later starts there, beside that step's multiplications. Alignment
- * and local memory: copier.h's. Of each 16 rows of B, those whose number has bit 1 clear come first: a lane's two
- * sums of one 8-column tile and its two of the next are then four columns that lie side by side. */
+ * is free: beside the next k-tile's first step the one PAVE_STAGES later is copied there, while the fragments behind
+ * the barrier are loaded beside the last step. Alignment and local memory: copier.h's. Of each 16 rows of B, those
+ * whose number has bit 1 clear come first: a lane's two sums of one 8-column tile and its two of the next are then
+ * four columns that lie side by side. */
 #include "prelude.h"
+#include "ptx.h"
 #include "chain.h"
 #include "state.h"
 #include "tiles.h"
 #include "walk.h"
-#include "ptx.h"
 
 #define PV_BLOCK 16
-#define PV_FILLED PAVE_STAGES
 /* Where row `row` of A or B lies among the rows of its stage. */
 PV_INLINE int pv_a_place(int row) {
     return row;
@@ -45,6 +45,7 @@ typedef float pv_sums[PV_MI][PV_NI][4];
 #define PV_APART 8
 #define PV_QUAD_STEP 16
 #define PV_ROW_LANES 4
+#define PV_WHOLE 1
 
 /* A warp's operands of one k-step: 32 bytes of each of its rows. b: two neighbouring 8-column tiles, {b0, b1} of
  * one, then of the other. */
@@ -105,14 +106,19 @@ PV_INLINE void pv_multiply(const pv_fragments *f, pv_sums acc, int i) {
     }
 }
 
-/* All k-steps but the last of the k-tile that is read; the last one's fragments are loaded. */
-PV_INLINE void pv_most_steps(pv_position *p, pv_sums acc) {
+/* All k-steps but the last of the k-tile that is read, while a whole k-tile is copied beside the first (copy, a
+ * constant); the last one's fragments are loaded. */
+PV_INLINE void pv_most_steps(pv_position *p, const pv_copier *c, pv_sums acc, const int copy) {
+    __global const char *at = c->a;
     PV_UNROLL
     for (int step = 0; step < PV_STEPS - 1; step++) {
         pv_round_fragments(&p->fragments[step % 2]);
         PV_UNROLL
+        for (int i = 0; i < PV_MI; i++) pv_load_part(p, step + 1, i);
+        PV_UNROLL
         for (int i = 0; i < PV_MI; i++) {
-            pv_load_part(p, step + 1, i);
+            if (copy && step == 0)
+                pv_copy_whole(c, p->write, i * PV_PASSES / PV_MI, (i + 1) * PV_PASSES / PV_MI, &at);
             pv_multiply(&p->fragments[step % 2], acc, i);
         }
     }
@@ -126,23 +132,22 @@ PV_INLINE void pv_turn(pv_position *p) {
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (next) and a
- * whole k-tile is copied (copy); both are constants. */
-PV_INLINE void pv_last_step(pv_position *p, const pv_copier *c, pv_sums acc, const int next, const int copy) {
-    __global const char *at = c->a;
+/* The last k-step of the k-tile before the turn, while the first one's fragments after it are loaded (next, a
+ * constant). */
+PV_INLINE void pv_last_step(pv_position *p, pv_sums acc, const int next) {
     pv_round_fragments(&p->fragments[1]);
     PV_UNROLL
     for (int i = 0; i < PV_MI; i++) {
         if (next) pv_load_part(p, 0, i);
-        if (copy) pv_copy_whole(c, p->write, i * PV_PASSES / PV_MI, (i + 1) * PV_PASSES / PV_MI, &at);
         pv_multiply(&p->fragments[1], acc, i);
     }
 }
 
 PV_INLINE void pv_position_start(pv_position *p, pv_local_at tiles) {
     const int lane = (int)get_local_id(0) % PV_WARP, warp = (int)get_local_id(0) / PV_WARP;
-    p->first = p->read = p->write = tiles;
+    p->first = p->read = tiles;
     p->end = tiles + PV_TILE_BYTES;
+    p->write = p->end - PV_STAGE_BYTES;
     p->a_at = pv_swizzled(warp / PV_WARPS_N * PAVE_WM + lane % 16, lane / 16);
     p->b_at = pv_swizzled(warp % PV_WARPS_N * PAVE_WN + lane / 16 * 8 + lane % 8, lane / 8 % 2);
 }
@@ -150,38 +155,39 @@ PV_INLINE void pv_position_start(pv_position *p, pv_local_at tiles) {
 /* acc += A · Bᵀ of this warp's tile over all of k, whose first k-tiles are under way. On return no copy is, and
  * local memory is free when all warps have come here.
  *
- * The assembler moves multiplications across a barrier within a basic block, and so undoes what is overlapped
- * here: the fast loop's exit comes after the barrier and ends the block. That loop is for whole k-tiles of groups
- * that lack no row, the next one for all others. */
+ * A k-tile is a loop's body in the order that the assembler keeps: it moves multiplications neither over the barrier
+ * nor over the loop's end, so that fragments are always loaded while those of the step before are multiplied. The
+ * first loop is for whole k-tiles of groups that lack no row, the next one for all others. */
 PV_INLINE void pv_main_loop(pv_copier *copier, __local const void *tiles, pv_sums acc) {
-    int whole = copier->whole, rest = copier->k_tiles - 1 - whole;
+    int whole = copier->whole, rest = copier->k_tiles - whole;
     pv_position p;
     pv_position_start(&p, pv_address(tiles));
-    PV_COPY_WAIT(PAVE_STAGES - 1);
+    PV_COPY_WAIT(PV_FILLED - 1);
     barrier(CLK_LOCAL_MEM_FENCE);
     PV_UNROLL
     for (int i = 0; i < PV_MI; i++) pv_load_part(&p, 0, i);
+    copier->left -= (long)whole * PV_ROW_BYTES;
     PV_LOOP
-    for (;; whole--) {
-        pv_most_steps(&p, acc);
-        pv_turn(&p);
-        if (whole == 0) break;
-        pv_last_step(&p, copier, acc, 1, 1);
+    for (; whole > 0; whole--) {
+        pv_most_steps(&p, copier, acc, 1);
         pv_copy_commit();
-        pv_copier_next(copier);
+        pv_copier_next_whole(copier);
+        pv_turn(&p);
+        pv_last_step(&p, acc, 1);
     }
     PV_LOOP
-    for (; rest > 0; rest--) {
-        pv_last_step(&p, copier, acc, 1, 0);
-        if (rest >= PAVE_STAGES) {
+    for (; rest > 1; rest--) {
+        if (rest > PV_FILLED) {
             pv_copy_some(copier, p.write);
             pv_copier_next(copier);
         }
         pv_copy_commit();
-        pv_most_steps(&p, acc);
+        pv_most_steps(&p, copier, acc, 0);
         pv_turn(&p);
+        pv_last_step(&p, acc, 1);
     }
-    pv_last_step(&p, copier, acc, 0, 0);
+    pv_most_steps(&p, copier, acc, 0);
+    pv_last_step(&p, acc, 0);
     PV_COPY_WAIT(0);
 }
 

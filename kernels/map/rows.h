@@ -29,7 +29,7 @@
 #define PAVE_MAP_CL_ROWS(X)                             \
     X(pave_map_cpu_any, CPU, ROWS, 1, 4096, 1, map)     \
     X(pave_map_turn_cpu_any, CPU, ACROSS, 32, 32, 1, map_turn) \
-    X(pave_map_item_any, GPU, ROWS, 1, 1024, 256, map)  \
+    X(pave_map_item_any, GPU, ROWS, 1, 4096, 256, map)  \
     X(pave_map_turn_item_any, GPU, ACROSS, 32, 32, 256, map_turn)
 
 #define PAVE_MAP_SUM_CL_ROWS(X)                \

@@ -10,7 +10,7 @@
  * four banks, and so do eight neighbouring chunks.
  *
  * The including file says where a row of A or B lies among those of its stage (pv_a_place, pv_b_place, within
- * blocks of PV_BLOCK rows) and how many stages a tile fills before its first multiplication (PV_FILLED). */
+ * blocks of PV_BLOCK rows). */
 #ifndef PAVE_KERNELS_OPENCL_COPIER_H
 #define PAVE_KERNELS_OPENCL_COPIER_H
 
@@ -27,6 +27,7 @@
 #define PV_B_BASE (PAVE_BM * PV_ROW_BYTES)
 #define PV_STAGE_BYTES ((PAVE_BM + PAVE_BN) * PV_ROW_BYTES)
 #define PV_TILE_BYTES (PAVE_STAGES * PV_STAGE_BYTES)
+#define PV_FILLED (PAVE_STAGES - 1) /* stages, before a tile's first multiplication */
 
 #if PV_ROW_BYTES != 32 && PV_ROW_BYTES != 64 && PV_ROW_BYTES != 128
 #error copier: the swizzle is for rows of 32, 64 or 128 bytes
@@ -52,7 +53,7 @@ typedef struct pv_copier {
 } pv_copier;
 
 PV_INLINE void pv_copier_start(pv_copier *c, const pv_job *job) {
-    const int row = (int)get_local_id(0) / PV_CHUNKS, chunk = (int)get_local_id(0) % PV_CHUNKS;
+    const int item = pv_item(), row = item / PV_CHUNKS, chunk = item % PV_CHUNKS;
     c->a = job->a + row * job->a_row * PV_BYTES + chunk * 16;
     c->b = job->b + row * job->b_row * PV_BYTES + chunk * 16;
     c->a_pass = job->a_row * (PV_PASS_ROWS * PV_BYTES);
@@ -67,9 +68,13 @@ PV_INLINE void pv_copier_start(pv_copier *c, const pv_job *job) {
     if (c->whole < 0 || job->rows < PAVE_BM || job->cols < PAVE_BN) c->whole = 0;
 }
 
-PV_INLINE void pv_copier_next(pv_copier *c) {
+PV_INLINE void pv_copier_next_whole(pv_copier *c) {
     c->a += PV_ROW_BYTES;
     c->b += PV_ROW_BYTES;
+}
+
+PV_INLINE void pv_copier_next(pv_copier *c) {
+    pv_copier_next_whole(c);
     c->left -= PV_ROW_BYTES;
 }
 
