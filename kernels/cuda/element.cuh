@@ -87,6 +87,65 @@ __device__ __forceinline__ void quad_load(const void *p, int type, int count, fl
     for (int c = 0; c < 4; c++) v[c] = c < count ? element_load(element_at(p, type, c), type) : 0.0f;
 }
 
+/* An element's bits, and what they stand for. */
+template <int TYPE> __device__ __forceinline__ uint32_t bits_load(const void *p) {
+    if (element_is_half(TYPE)) return *static_cast<const uint16_t *>(p);
+    if (PAVE_T_IS_F8(TYPE)) return *static_cast<const uint8_t *>(p);
+    return __float_as_uint(*static_cast<const float *>(p));
+}
+
+template <int TYPE> __device__ __forceinline__ float bits_value(uint32_t bits) {
+    if (element_is_half(TYPE)) return half_to_float(TYPE, bits);
+    if (PAVE_T_IS_F8(TYPE)) {
+        float v, none;
+        float8_unpack(TYPE, bits, v, none);
+        return v;
+    }
+    return __uint_as_float(bits);
+}
+
+/* The first count[q] (maybe < 0 or > 4) of four elements that are `step` elements apart, zero for the rest, of each of QUADS
+ * quads that are `apart` elements from each other and lie anywhere. Every load is on its way before the first is waited for. */
+template <int TYPE, int QUADS>
+__device__ __forceinline__ void elements_load_typed(const char *p, int64_t step, int64_t apart,
+                                                    const int (&count)[QUADS], float (&v)[QUADS][4]) {
+    uint32_t bits[QUADS][4];
+#pragma unroll
+    for (int q = 0; q < QUADS; q++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            bits[q][c] = 0;
+            if (c < count[q]) bits[q][c] = bits_load<TYPE>(element_at(p, TYPE, q * apart + c * step));
+        }
+#pragma unroll
+    for (int e = 0; e < QUADS * 4; e++) v[e / 4][e % 4] = bits_value<TYPE>(bits[e / 4][e % 4]);
+}
+
+template <int QUADS>
+__device__ __forceinline__ void elements_load(const char *p, int type, int64_t step, int64_t apart,
+                                              const int (&count)[QUADS], float (&v)[QUADS][4]) {
+    if (type == PAVE_T_F16)
+        elements_load_typed<PAVE_T_F16>(p, step, apart, count, v);
+    else if (type == PAVE_T_BF16)
+        elements_load_typed<PAVE_T_BF16>(p, step, apart, count, v);
+    else if (type == PAVE_T_E4M3)
+        elements_load_typed<PAVE_T_E4M3>(p, step, apart, count, v);
+    else if (type == PAVE_T_E5M2)
+        elements_load_typed<PAVE_T_E5M2>(p, step, apart, count, v);
+    else
+        elements_load_typed<PAVE_T_F32>(p, step, apart, count, v);
+}
+
+/* The same of one quad. */
+__device__ __forceinline__ void elements_load(const char *p, int type, int64_t step, int count,
+                                              float (&v)[4]) {
+    const int counts[1] = {count};
+    float quads[1][4];
+    elements_load<1>(p, type, step, 0, counts, quads);
+#pragma unroll
+    for (int c = 0; c < 4; c++) v[c] = quads[0][c];
+}
+
 /* A whole quad on a multiple of its size, by PUT::word(pointer to the word that it is, that word). */
 template <class PUT> __device__ __forceinline__ void quad_put(void *p, int type, const float (&v)[4]) {
     if (element_is_half(type)) {

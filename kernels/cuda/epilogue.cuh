@@ -48,10 +48,11 @@ template <int C>
 __device__ __forceinline__ void operand_load(const char *p, int type, int64_t step, int count,
                                              float (&t)[C]) {
     if constexpr (C == 4) {
-        if (step == 1 && count >= 4 && quad_aligned(p, type)) {
+        if (step == 1 && count >= 4 && quad_aligned(p, type))
             quad_load(p, type, 4, t);
-            return;
-        }
+        else
+            elements_load(p, type, step, count, t);
+        return;
     }
 #pragma unroll
     for (int c = 0; c < C; c++) t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;

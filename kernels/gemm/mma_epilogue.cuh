@@ -194,9 +194,16 @@ template <class T> struct mma_whole {
             store<PAVE_T_F32>(buffers, job);
     }
 
-    /* The states of logsumexp of a tile that lacks no column. */
+    /* The states of logsumexp. What lies beyond the last column adds nothing. */
     __device__ __forceinline__ void fold_exp(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                             const tile_job &job) const {
+                                             const tile_job &job) {
+        const int64_t slice = (job.col + col()) / T::WN;
+        if (slice >= args.slots) return;
+        if (job.col + T::BN > job.n) {
+#pragma unroll
+            for (int i = 0; i < T::MI; i++)
+                each(i, [&](float &v, int j, int c) { v = c < columns(job, j) ? v : -PV_INF; });
+        }
 #pragma unroll
         for (int i = 0; i < T::MI * 2; i++) {
             float top = -PV_BIG, sum = 0.0f;
@@ -207,8 +214,7 @@ template <class T> struct mma_whole {
             for (int j = 0; j < T::NI * 2; j++) sum += exp_term(acc[i / 2][j / 2][i % 2 * 2 + j % 2] - top);
             const float2 all = state_merge_lanes<4>(PAVE_REDUCE_LOGSUMEXP, make_float2(top, sum));
             const int64_t row = job.row + this->row() + i * 8;
-            if (threadIdx.x % 4 == 0 && row < job.row_end)
-                state_store(args, buffers, job, row, (job.col + col()) / T::WN, all);
+            if (threadIdx.x % 4 == 0 && row < job.row_end) state_store(args, buffers, job, row, slice, all);
         }
     }
 };
@@ -224,8 +230,7 @@ __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const ge
         const bool keeps = args.y_type != PAVE_T_NONE;
         if (keeps && args.reduce == PAVE_REDUCE_NONE && whole.stores(args, buffers, job))
             return whole.store(args, buffers, job);
-        if (!keeps && args.reduce == PAVE_REDUCE_LOGSUMEXP && job.col + T::BN <= job.n)
-            return whole.fold_exp(args, buffers, job);
+        if (!keeps && args.reduce == PAVE_REDUCE_LOGSUMEXP) return whole.fold_exp(args, buffers, job);
     }
 #pragma unroll 1
     for (int i = 0; i < T::MI / 2; i++) {

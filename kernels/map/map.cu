@@ -90,20 +90,20 @@ template <int QUADS, int THREADS> struct map_shape {
 template <int QUADS>
 __device__ __forceinline__ void map_load(const pave_abi_rows &args, const char *p, const row_place &place,
                                          int64_t col, int down, int right, float (&v)[QUADS][4]) {
-    const int64_t apart = (down * args.x.row + right * args.x.col) * element_bytes(args.x_type);
+    const int64_t apart = down * args.x.row + right * args.x.col;
     if (whole_quads(args.x, args.x_type, args.cols, p)) {
         unsigned here = 0;
 #pragma unroll
         for (int q = 0; q < QUADS; q++)
             here |= place.row + q * down < args.rows && col + q * right < args.cols ? 1u << q : 0;
-        quads_load(p, args.x_type, apart, here, v);
+        quads_load(p, args.x_type, apart * element_bytes(args.x_type), here, v);
         return;
     }
+    int count[QUADS];
 #pragma unroll
-    for (int q = 0; q < QUADS; q++) {
-        const int count = place.row + q * down < args.rows ? quad_count(args.cols - col - q * right) : 0;
-        operand_load<4>(p + q * apart, args.x_type, args.x.col, count, v[q]);
-    }
+    for (int q = 0; q < QUADS; q++)
+        count[q] = place.row + q * down < args.rows ? quad_count(args.cols - col - q * right) : 0;
+    elements_load<QUADS>(p, args.x_type, args.x.col, apart, count, v);
 }
 
 /* QUADS: 1 where each is the sum of slots. */
