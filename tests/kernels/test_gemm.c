@@ -2,6 +2,7 @@
  * Every gemm row: shapes around its tile, layouts, types, links and fused reductions. */
 #include "tests/kernels/cases.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -166,6 +167,23 @@ static void reductions(const test_device *on, const pave_kernel_info *row) {
         }
 }
 
+/* Rows of nothing but -inf, whose logsumexp is that: columns that are not there must not add to it. */
+static void nothing(const test_device *on, const pave_kernel_info *row) {
+    const pave_link mul = {.op = PAVE_LINK_MUL, .a = -INFINITY};
+    linear_case c = {.what = "logsumexp of -inf",
+                     .m = row->bm + 1,
+                     .n = row->bn + 5,
+                     .k = 8,
+                     .x = row->in_type,
+                     .w = row->b_type,
+                     .fill = TEST_POSITIVE,
+                     .precision = row->precision,
+                     .reduction = PAVE_REDUCE_LOGSUMEXP,
+                     .links = &mul,
+                     .link_count = 1};
+    assert_true(run_linear(on, row, &c));
+}
+
 #define GEMM_TEST(name)                     \
     static void test_##name(void **state) { \
         (void)state;                        \
@@ -178,13 +196,14 @@ GEMM_TEST(links)
 GEMM_TEST(activations)
 GEMM_TEST(residual)
 GEMM_TEST(reductions)
+GEMM_TEST(nothing)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),      cmocka_unit_test(test_integers),
         cmocka_unit_test(test_types),       cmocka_unit_test(test_links),
         cmocka_unit_test(test_activations), cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_reductions),  cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests_name("gemm", tests, open_devices, close_devices);
 }
