@@ -90,11 +90,11 @@ static pave_status context_open(void *native, const pave_device_info *info, void
     if (!status)
         status = cuda_check(cuda_driver.DevicePrimaryCtxRetain(&c->context, c->device),
                             "opening the device's context");
-    c->overlaps = cuda_overlaps(info->compute_capability, version);
     if (status) {
         free(c);
         return status;
     }
+    c->overlaps = cuda_overlaps(info->compute_capability, version);
     pthread_mutex_init(&c->lock, NULL);
     *out = c;
     return PAVE_OK;

@@ -161,7 +161,8 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         return base == 0 || offset == 0 ? base : base + offset / (row * BYTES) * 4;
     }
 
-    /* Place of `tile`, by the arguments alone unless there are groups; the whole first warp takes part, and each of its lanes gets it. */
+    /* Place of `tile`, by the arguments alone unless there are groups; the whole first warp takes part, and each of its lanes
+     * gets it. */
     __device__ static __forceinline__ tile_job place(const pave_abi_gemm &args, const void *g, int64_t tile) {
         tile_job job;
         pave_abi_group of;

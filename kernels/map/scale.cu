@@ -74,15 +74,13 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
 #pragma unroll
             for (int i = 0; i < KEPT; i++) here |= first + i * STEP < args.cols ? 1u << i : 0;
             quads_load(element_at(from, type, first), type, STEP * element_bytes(type), here, kept);
-        } else if (args.x.col == 1) {
+        } else {
             const int64_t left = args.cols - first;
             int count[KEPT];
 #pragma unroll
             for (int i = 0; i < KEPT; i++) count[i] = static_cast<int>(left < COLS ? left : COLS) - i * STEP;
-            elements_load<KEPT>(element_at(from, type, first), type, 1, STEP, count, kept);
-        } else {
-#pragma unroll
-            for (int i = 0; i < KEPT; i++) load(first + i * STEP, kept[i]);
+            elements_load<KEPT>(element_at(from, type, first * args.x.col), type, args.x.col,
+                                STEP * args.x.col, count, kept);
         }
 #pragma unroll
         for (int i = 0; i < KEPT; i++) largest = magnitude(kept[i], largest);

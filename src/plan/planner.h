@@ -111,8 +111,8 @@ typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LIN
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
  * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out. reduce: in0, out, or
  * partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k columns, a map's out n wide; a map
- * with slots adds so many float32, `slice` elements apart, for each value. normalize with slots: in1 = the states of slices. reduce and join: m rows of n columns. `layer` says
- * whose W. */
+ * with slots adds so many float32, `slice` elements apart, for each value. normalize with slots: in1 = the states of slices.
+ * reduce and join: m rows of n columns. `layer` says whose W. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;

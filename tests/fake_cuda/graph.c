@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Graphs of kernels, each node behind the one before it, as streams capture them. An executable one has copies of all that its nodes were given. */
+ * Graphs of kernels, each node behind the one before it, as streams capture them. An executable one has copies of all that its
+ * nodes were given. */
 #include "tests/fake_cuda/inside.h"
 
 #include <stdlib.h>
