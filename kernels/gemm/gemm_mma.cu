@@ -337,7 +337,8 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
             copier.start(buffers, jobs[after]);
             mma_fill<T>(copier, shared);
         }
-        mma_epilogue<T>(args, buffers, t, job, acc);
+        mma_epilogue<T>(args, buffers, t, job, acc,
+                        dynamic_shared() + (T::STAGES - 1) * T::STAGE_BYTES);
         if (job.next == NO_TILE) break;
         /* Found again: the epilogue has no registers to keep it in. */
         forget(now);

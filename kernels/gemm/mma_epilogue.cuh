@@ -6,6 +6,7 @@
 #define PAVE_KERNELS_GEMM_MMA_EPILOGUE_CUH
 
 #include "kernels/cuda/epilogue.cuh"
+#include <type_traits>
 
 namespace pave {
 
@@ -158,40 +159,95 @@ template <class T> struct mma_whole {
         return done;
     }
 
-    /* Whether the tile's rows and columns are all there, and lie where quads of y can. */
-    __device__ __forceinline__ bool stores(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                           const tile_job &job) const {
-        const int bytes = element_bytes(args.y_type);
+    /* Whether y is of a type that whole tiles are stored in. */
+    __device__ __forceinline__ static bool stores(const pave_abi_gemm &args) {
+        return args.y_type == PAVE_T_F32 || element_is_half(args.y_type);
+    }
+
+    /* Whether the tile's columns are all there, and lie where quads of y can. */
+    __device__ __forceinline__ static bool has_quads(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                     const tile_job &job) {
         const int64_t first = reinterpret_cast<int64_t>(buffers.y) + job.y_offset;
-        return (args.y_type == PAVE_T_F32 || element_is_half(args.y_type)) &&
-               job.row + T::BM <= job.row_end && job.col + T::BN <= job.n &&
-               ((first | job.y_row) & (4 * bytes - 1)) == 0;
+        return job.col + T::BN <= job.n && ((first | job.y_row) & (4 * element_bytes(args.y_type) - 1)) == 0;
+    }
+
+    /* Eight rows' quads of this lane's, for put(j, quad). */
+    template <class F> __device__ __forceinline__ void quads(int i, F put) const {
+#pragma unroll
+        for (int j = 0; j < T::NI; j += 2) {
+            const float *low = &acc[i / 2][j][i % 2 * 2], *high = &acc[i / 2][j + 1][i % 2 * 2];
+            const float v[4] = {low[0], low[1], high[0], high[1]};
+            put(j * 8, v);
+        }
     }
 
     template <int TYPE>
-    __device__ __forceinline__ void store(const gemm_buffers &buffers, const tile_job &job) const {
+    __device__ __forceinline__ void store_quads(const gemm_buffers &buffers, const tile_job &job) const {
+        constexpr int BYTES = element_bytes(TYPE);
         char *at = static_cast<char *>(buffers.y) + job.y_offset + (job.row + row()) * job.y_row +
-                   (job.col + col()) * element_bytes(TYPE);
+                   (job.col + col()) * BYTES;
         const int64_t down = 8 * job.y_row;
+        int rows = static_cast<int>(PV_MIN(job.row_end - job.row, T::BM)) - row();
 #pragma unroll
-        for (int i = 0; i < T::MI * 2; i++, at += down)
+        for (int i = 0; i < T::MI * 2; i++, at += down, rows -= 8)
+            if (rows > 0)
+                quads(i, [&](int c, const float(&v)[4]) { quad_put<put_plainly>(at + c * BYTES, TYPE, v); });
+    }
+
+    /* Rows that lie anywhere, element by element: through this warp's part of a stage that is free, eight rows at a time, so that
+     * a warp's lanes write neighbours. Between two rows there lie 16 elements more, for which quads of several rows fall into
+     * different banks. */
+    template <int TYPE>
+    __device__ __forceinline__ void store_rows(const gemm_buffers &buffers, const tile_job &job,
+                                               char *stage) const {
+        constexpr int BYTES = element_bytes(TYPE), PITCH = (T::WN + 16) * BYTES;
+        static_assert(8 * PITCH <= T::STAGE_BYTES / T::WARPS, "eight rows of each warp fit into a stage");
+        using word = typename std::conditional<BYTES == 4, uint32_t, uint16_t>::type;
+        int thread = threadIdx.x;
+        forget(thread);
+        const int lane = thread % 32, warp = thread / 32;
+        char *own = stage + warp * (T::STAGE_BYTES / T::WARPS);
+        char *to = own + lane / 4 * PITCH + lane % 4 * (4 * BYTES);
+        const char *from = own + lane * BYTES;
+        const int64_t top = job.row + warp / T::WARPS_N * T::WM,
+                      left = job.col + warp % T::WARPS_N * T::WN + lane;
+        char *at = static_cast<char *>(buffers.y) + job.y_offset + top * job.y_row + left * BYTES;
+        const int rows = static_cast<int>(PV_MIN(job.row_end - top, T::WM));
+        const int columns = static_cast<int>(PV_MIN(job.n - left, T::WN));
 #pragma unroll
-            for (int j = 0; j < T::NI; j += 2) {
-                const float *low = &acc[i / 2][j][i % 2 * 2], *high = &acc[i / 2][j + 1][i % 2 * 2];
-                const float v[4] = {low[0], low[1], high[0], high[1]};
-                quad_put<put_plainly>(at + j * 8 * element_bytes(TYPE), TYPE, v);
-            }
+        for (int i = 0; i < T::MI * 2; i++) {
+            quads(i, [&](int c, const float(&v)[4]) { quad_put<put_plainly>(to + c * BYTES, TYPE, v); });
+            __syncwarp();
+#pragma unroll 4
+            for (int r = 0; r < 8; r++, at += job.y_row)
+#pragma unroll
+                for (int c = 0; c < T::WN; c += 32)
+                    if (c < columns && i * 8 + r < rows)
+                        *reinterpret_cast<word *>(at + c * BYTES) =
+                            *reinterpret_cast<const word *>(from + r * PITCH + c * BYTES);
+            __syncwarp();
+        }
+    }
+
+    template <int TYPE>
+    __device__ __forceinline__ void store(const gemm_buffers &buffers, const tile_job &job, char *stage,
+                                          bool in_quads) const {
+        if (in_quads)
+            store_quads<TYPE>(buffers, job);
+        else
+            store_rows<TYPE>(buffers, job, stage);
     }
 
     /* Stores the whole tile. */
     __device__ __forceinline__ void store(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                          const tile_job &job) const {
+                                          const tile_job &job, char *stage) const {
+        const bool in_quads = has_quads(args, buffers, job);
         if (args.y_type == PAVE_T_F16)
-            store<PAVE_T_F16>(buffers, job);
+            store<PAVE_T_F16>(buffers, job, stage, in_quads);
         else if (args.y_type == PAVE_T_BF16)
-            store<PAVE_T_BF16>(buffers, job);
+            store<PAVE_T_BF16>(buffers, job, stage, in_quads);
         else
-            store<PAVE_T_F32>(buffers, job);
+            store<PAVE_T_F32>(buffers, job, stage, in_quads);
     }
 
     /* The states of logsumexp. What lies beyond the last column adds nothing. */
@@ -219,17 +275,18 @@ template <class T> struct mma_whole {
     }
 };
 
+/* The end of a block's tile. `stage`: one that is free until the next main loop's first barrier. */
 template <class T>
 __device__ __forceinline__ void mma_epilogue(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                              const tensors &t, const tile_job &job,
-                                             float (&acc)[T::MI][T::NI][4]) {
+                                             float (&acc)[T::MI][T::NI][4], char *stage) {
     mma_whole<T> whole = {acc};
     epilogue_done done = {!T::SCALED || whole.scale(args, buffers, job), 0};
     if (done.scaled) done.links = whole.links(args, t, job);
     if (done.links == args.link_count && done.scaled) {
         const bool keeps = args.y_type != PAVE_T_NONE;
-        if (keeps && args.reduce == PAVE_REDUCE_NONE && whole.stores(args, buffers, job))
-            return whole.store(args, buffers, job);
+        if (keeps && args.reduce == PAVE_REDUCE_NONE && whole.stores(args))
+            return whole.store(args, buffers, job, stage);
         if (!keeps && args.reduce == PAVE_REDUCE_LOGSUMEXP) return whole.fold_exp(args, buffers, job);
     }
 #pragma unroll 1
