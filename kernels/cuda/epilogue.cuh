@@ -58,6 +58,43 @@ __device__ __forceinline__ void operand_load(const char *p, int type, int64_t st
     for (int c = 0; c < C; c++) t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;
 }
 
+/* Whether the first link adds the same row to all rows: a bias, which can be loaded before there is what it is added to. */
+__device__ __forceinline__ bool has_bias(const pave_abi_gemm &args) {
+    return args.link_count > 0 && args.links[0].op == PAVE_LINK_ADD &&
+           args.links[0].operand == PAVE_OPERAND_ROW;
+}
+
+/* A bias at four columns from `col` on: of float32 or of two bytes an element, and where one load takes it. `is`: it is here. */
+struct bias_quad {
+    uint4 bits;
+    bool is;
+
+    __device__ __forceinline__ bias_quad(const pave_abi_gemm &args, const tensors &t, const tile_job &job,
+                                         int64_t col)
+        : bits(make_uint4(0, 0, 0, 0)), is(false) {
+        if (!has_bias(args) || col + 4 > job.n) return;
+        const pave_abi_link &link = args.links[0];
+        const char *at = element_at(static_cast<const char *>(t.t0) + link.t.offset, link.type,
+                                    batch_offset(link.t, job.batch) + col);
+        if (link.t.col != 1 || !quad_aligned(at, link.type)) return;
+        is = true;
+        if (link.type == PAVE_T_F32) {
+            bits = *reinterpret_cast<const uint4 *>(at);
+        } else {
+            const uint2 two = *reinterpret_cast<const uint2 *>(at);
+            bits.x = two.x, bits.y = two.y;
+        }
+    }
+
+    __device__ __forceinline__ void add(const pave_abi_link &link, float (&to)[4]) const {
+        float v[4] = {__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z),
+                      __uint_as_float(bits.w)};
+        if (element_is_half(link.type)) quad_unpack(make_uint2(bits.x, bits.y), link.type, v);
+#pragma unroll
+        for (int c = 0; c < 4; c++) to[c] += link.a * v[c];
+    }
+};
+
 /* t of a binary link at each of the patch's places, before its factor. */
 template <int R, int C>
 __device__ __forceinline__ void operand_values(const pave_abi_link &link, const void *tensor,
@@ -157,17 +194,17 @@ __device__ __forceinline__ float scaled(float v, float a, float b) {
     return ab >= FLT_MIN && ab <= FLT_MAX ? v * ab : v * a * b;
 }
 
-/* Sums of products of scaled rows as the values that they stand for. */
+/* Sums of products of scaled rows as the values that they stand for. a_scale: a power of two, of A's rows without scales. */
 template <int R>
 __device__ __forceinline__ void scale_rows(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                           const tile_job &job, patch<R, 4> &x) {
+                                           const tile_job &job, float a_scale, patch<R, 4> &x) {
     float b[4] = {1.0f, 1.0f, 1.0f, 1.0f};
     if (job.b_scale != 0)
         quad_load(static_cast<const char *>(buffers.b) + job.b_scale + x.col * 4, PAVE_T_F32, x.cols_valid,
                   b);
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        float a = args.scale;
+        float a = args.scale * a_scale;
         if (job.a_scale != 0 && x.valid[r] > 0)
             a = *reinterpret_cast<const float *>(static_cast<const char *>(buffers.a) + job.a_scale +
                                                  x.row[r] * 4);
@@ -208,26 +245,41 @@ template <int R> __device__ __forceinline__ void store_pairs(const tile_job &job
         if (x.inside[r]) pairs_store(x.y[r], x.col, x.valid[r], x.v[r]);
 }
 
-/* Ends a product's values, whose rows are known: the chain, then y where it is stored. SCALED: operands may be F16S. The
- * whole warp takes part. */
-template <int R, bool SCALED = false>
-__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
-                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
-                                                epilogue_done done = {false, 0}) {
+/* Which of a product's values there are, whose rows are known, and what their sums stand for. SCALED: operands may be F16S, and
+ * a_scale says as in scale_rows. */
+template <int R, bool SCALED>
+__device__ __forceinline__ void epilogue_begin(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                               const tile_job &job, patch<R, 4> &x, bool scaled,
+                                               float a_scale = 1.0f) {
     const int64_t columns = job.n - x.col;
     x.cols_valid = columns > 4 ? 4 : columns < 0 ? 0 : static_cast<int>(columns);
 #pragma unroll
     for (int r = 0; r < R; r++) x.valid[r] = x.inside[r] ? x.cols_valid : 0;
     if constexpr (SCALED) {
-        if (!done.scaled && has_scales(args, job)) scale_rows<R>(args, buffers, job, x);
+        if (!scaled && (has_scales(args, job) || a_scale != 1.0f))
+            scale_rows<R>(args, buffers, job, a_scale, x);
     }
-    chain_apply<R, 4>(args.links, args.link_count, t, x, done.links);
+}
+
+/* The chain from link `first` on, then y where it is stored. The whole warp takes part. */
+template <int R>
+__device__ __forceinline__ void epilogue_end(const pave_abi_gemm &args, const tensors &t, const tile_job &job,
+                                             patch<R, 4> &x, int first) {
+    chain_apply<R, 4>(args.links, args.link_count, t, x, first);
     if (args.y_type == PAVE_T_NONE) return;
     if (args.y_type == PAVE_T_F16X2) return store_pairs<R>(job, x);
     char *at[R];
 #pragma unroll
     for (int r = 0; r < R; r++) at[r] = x.y[r] + x.col * element_bytes(args.y_type);
     quads_store<R>(at, args.y_type, x.valid, x.v);
+}
+
+template <int R, bool SCALED = false>
+__device__ __forceinline__ void epilogue_values(const pave_abi_gemm &args, const gemm_buffers &buffers,
+                                                const tensors &t, const tile_job &job, patch<R, 4> &x,
+                                                epilogue_done done = {false, 0}) {
+    epilogue_begin<R, SCALED>(args, buffers, job, x, done.scaled);
+    epilogue_end<R>(args, t, job, x, done.links);
 }
 
 __device__ __forceinline__ void state_store(const pave_abi_gemm &args, const gemm_buffers &buffers,
@@ -271,11 +323,14 @@ template <int R> struct row_states {
 template <int LANES, bool SCALED>
 __device__ __forceinline__ void epilogue_quad(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                               const tensors &t, const tile_job &job, int64_t row, int64_t col,
-                                              int64_t slice, patch<1, 4> &x) {
+                                              int64_t slice, const bias_quad &bias, float a_scale,
+                                              patch<1, 4> &x) {
     x.row[0] = row;
     x.col = col;
     epilogue_rows<1>(buffers, job, x);
-    epilogue_values<1, SCALED>(args, buffers, t, job, x);
+    epilogue_begin<1, SCALED>(args, buffers, job, x, false, a_scale);
+    if (bias.is) bias.add(args.links[0], x.v[0]);
+    epilogue_end<1>(args, t, job, x, bias.is ? 1 : 0);
     row_states<1> states(args.reduce);
     states.fold(x);
     states.template store<LANES>(args, buffers, job, slice, x);

@@ -78,11 +78,18 @@ __device__ __forceinline__ void forget_memory() {
 
 /* Every thread of every kernel comes here before it touches memory: what launches before this one on the queue have read and
  * written, they are done with behind it. From 9.0 on a launch may begin when the blocks of the one before have ended and its
- * memory has not come to rest; what needs the arguments alone is done meanwhile. Blocks are not let in any earlier
- * (griddepcontrol.launch_dependents): they would crowd on the units that have room first. */
+ * memory has not come to rest; what needs the arguments alone is done meanwhile. */
 __device__ __forceinline__ void follow_launches() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* A block that comes here lets the next launch in before it ends, once all of its launch have come here. For the ends of blocks
+ * that only wait for memory: what computes would crowd on the units that have room first. */
+__device__ __forceinline__ void release_launches() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 

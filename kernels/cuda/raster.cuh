@@ -103,27 +103,26 @@ __device__ __forceinline__ int group_find(const pave_abi_group *groups, int coun
 }
 
 /* A batch index's product in the terms of a group. Its states start at the batch's rows. */
-template <int BYTES>
+template <int A_BYTES, int B_BYTES>
 __device__ __forceinline__ pave_abi_group batch_problem(const pave_abi_gemm &args, int64_t index,
                                                         int64_t tiles, int (&batch)[PAVE_BATCH_DIMS]) {
-    int64_t outer = 0;
-    batch[1] = batch[2] = 0;
-    if (index > 0) {
-        outer = index / args.batch[2];
-        batch[2] = static_cast<int>(index % args.batch[2]);
-        batch[1] = static_cast<int>(outer % args.batch[1]);
-        outer /= args.batch[1];
-    }
-    batch[0] = static_cast<int>(outer);
     pave_abi_group of;
     of.m = args.m, of.n = args.n, of.k = args.k;
+    of.a_offset = of.b_offset = of.y_offset = 0;
+    batch[0] = batch[1] = batch[2] = 0;
+    if (index > 0) {
+        int64_t outer = index / args.batch[2];
+        batch[2] = static_cast<int>(index % args.batch[2]);
+        batch[1] = static_cast<int>(outer % args.batch[1]);
+        batch[0] = static_cast<int>(outer / args.batch[1]);
+        of.a_offset = batch_offset(args.a, batch) * A_BYTES;
+        of.b_offset = batch_offset(args.b, batch) * B_BYTES;
+        of.y_offset = batch_offset(args.y, batch) * element_bytes(args.y_type);
+    }
     if (args.k_slice > 0) { /* the last slice may be shorter */
         const int64_t left = args.k - static_cast<int64_t>(batch[0]) * args.k_slice;
         of.k = left < args.k_slice ? left : args.k_slice;
     }
-    of.a_offset = batch_offset(args.a, batch) * BYTES;
-    of.b_offset = batch_offset(args.b, batch) * BYTES;
-    of.y_offset = batch_offset(args.y, batch) * element_bytes(args.y_type);
     of.a_row = args.a.row, of.a_col = args.a.col;
     of.b_row = args.b.row, of.b_col = args.b.col;
     of.y_row = args.y.row;
@@ -138,8 +137,8 @@ struct gemm_buffers {
     const void *g;
 };
 
-/* BM × BN tiles of operands of BYTES an element. */
-template <int BM, int BN, int BYTES> struct gemm_raster {
+/* BM × BN tiles of operands of so many bytes an element. */
+template <int BM, int BN, int B_BYTES, int A_BYTES = B_BYTES> struct gemm_raster {
     __device__ static __forceinline__ tile_grid grid(const pave_abi_gemm &args, int64_t m, int64_t n) {
         return {(m + BM - 1) / BM, (n + BN - 1) / BN, args.group_m};
     }
@@ -149,6 +148,7 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
         return grid(args, args.m, args.n).count() * args.batch[0] * args.batch[1] * args.batch[2];
     }
 
+    template <int BYTES>
     __device__ static __forceinline__ tile_operand operand(int64_t offset, int64_t row, int64_t col,
                                                            int64_t first, int64_t exist, int most) {
         return {offset + first * row * BYTES, row * BYTES, col * BYTES,
@@ -157,8 +157,8 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
 
     /* Where the scale of an operand's row 0 is: matrices with scales lie one behind the other, and this one `offset` bytes
      * behind the first. */
-    __device__ static __forceinline__ int64_t scales(int64_t base, int64_t offset, int64_t row) {
-        return base == 0 || offset == 0 ? base : base + offset / (row * BYTES) * 4;
+    __device__ static __forceinline__ int64_t scales(int64_t base, int64_t offset, int64_t row_bytes) {
+        return base == 0 || offset == 0 ? base : base + offset / row_bytes * 4;
     }
 
     /* Place of `tile`, by the arguments alone unless there are groups; the whole first warp takes part, and each of its lanes
@@ -176,21 +176,21 @@ template <int BM, int BN, int BYTES> struct gemm_raster {
             of = groups[job.batch[0]];
         } else {
             const int64_t tiles = grid(args, args.m, args.n).count(), index = tile < tiles ? 0 : tile / tiles;
-            of = batch_problem<BYTES>(args, index, tiles, job.batch);
+            of = batch_problem<A_BYTES, B_BYTES>(args, index, tiles, job.batch);
             state_row = index * args.m;
         }
         int64_t tile_m, tile_n;
         grid(args, of.m, of.n).at(tile - of.tile_base, tile_m, tile_n);
-        job.a = operand(args.a.offset + of.a_offset, of.a_row, of.a_col, tile_m * BM, of.m, BM);
-        job.b = operand(args.b.offset + of.b_offset, of.b_row, of.b_col, tile_n * BN, of.n, BN);
+        job.a = operand<A_BYTES>(args.a.offset + of.a_offset, of.a_row, of.a_col, tile_m * BM, of.m, BM);
+        job.b = operand<B_BYTES>(args.b.offset + of.b_offset, of.b_row, of.b_col, tile_n * BN, of.n, BN);
         job.k = of.k, job.n = of.n;
         job.y_row = of.y_row * element_bytes(args.y_type);
         job.y_offset = args.y.offset + of.y_offset - of.row_base * job.y_row;
         job.p_index = args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
-        job.a_scale = scales(args.a_scale, of.a_offset, of.a_row);
-        job.b_scale = scales(args.b_scale, of.b_offset, of.b_row);
+        job.a_scale = scales(args.a_scale, of.a_offset, job.a.row);
+        job.b_scale = scales(args.b_scale, of.b_offset, job.b.row);
         job.next = tile + block_count() < count(args) ? tile + block_count() : NO_TILE;
         return job;
     }

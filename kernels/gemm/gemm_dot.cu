@@ -48,7 +48,8 @@ template <class T> struct dot_sums {
     int rows;
     float acc[T::BM][T::COLS];
 
-    __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job, int column) {
+    __device__ __forceinline__ void start(const gemm_buffers &buffers, const tile_job &job) {
+        const int column = this->column();
         a = static_cast<const char *>(buffers.a) + job.a.offset;
         a_row = job.a.row;
         rows = job.a.rows;
@@ -97,9 +98,16 @@ template <class T> struct dot_sums {
         }
     }
 
-    /* turn: this warp's among those that share k. */
-    __device__ __forceinline__ void over_k(int64_t k_end, int turn) {
-        const int lane = threadIdx.x % 32;
+    /* The warp's first column, in the tile. */
+    __device__ __forceinline__ static int column() {
+        return static_cast<int>(threadIdx.x) / (32 * T::SPLIT) * T::COLS;
+    }
+
+    /* This warp's share, by its turn among those that share k. */
+    __device__ __forceinline__ void over_k(const tile_job &job) {
+        if (column() >= job.b.rows) return;
+        const int64_t k_end = job.k;
+        const int lane = threadIdx.x % 32, turn = threadIdx.x / 32 % T::SPLIT;
         const int64_t whole = k_end / T::WIDTH * T::WIDTH;
         const int first = turn * T::STEP + lane * T::WIDTH;
         int64_t left = whole - first; /* from where `a` and `b` are */
@@ -155,16 +163,20 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
     using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
     __shared__ tile_job job;
     __shared__ float4 sums_of[T::GROUPS][T::SPLIT][T::BM];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int group = warp / T::SPLIT, turn = warp % T::SPLIT, column = group * T::COLS;
     if (block_index() >= raster::count(args)) return follow_launches();
 #pragma unroll 1
     for (int64_t tile = block_index(); tile < raster::count(args);) {
         raster::take(args, buffers.g, tile, job);
         follow_launches();
         dot_sums<T> sums;
-        sums.start(buffers, job, column);
-        if (column < job.b.rows) sums.over_k(job.k, turn);
+        sums.start(buffers, job);
+        sums.over_k(job);
+        if (job.next == NO_TILE) release_launches();
+        int thread = threadIdx.x;
+        forget(thread); /* what is made of it would be kept through the loop */
+        const int lane = thread % 32, warp = thread / 32;
+        const int group = warp / T::SPLIT, turn = warp % T::SPLIT, column = group * T::COLS;
+        const bias_quad bias(args, t, job, turn == 0 && lane < T::BM ? job.col + column : job.n);
         const float value = sums.reduced();
         if (lane < T::VALUES) reinterpret_cast<float *>(sums_of[group][turn])[lane] = value;
         __syncthreads();
@@ -176,7 +188,7 @@ __device__ __forceinline__ void gemm_dot(const pave_abi_gemm &args, const gemm_b
                 x.v[0][0] += part.x, x.v[0][1] += part.y, x.v[0][2] += part.z, x.v[0][3] += part.w;
             }
             epilogue_quad<1, false>(args, buffers, t, job, lane < T::BM ? job.row + lane : job.row_end,
-                                    job.col + column, (job.col + column) / T::COLS, x);
+                                    job.col + column, (job.col + column) / T::COLS, bias, 1.0f, x);
         }
         tile = job.next;
         __syncthreads();

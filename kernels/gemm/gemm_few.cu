@@ -15,25 +15,33 @@
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
 #include "kernels/gemm/rows.h"
+#include <type_traits>
 
 namespace pave {
 
-template <int IN_, int BM_, int BN_, int BK_, int STAGES_> struct few_tile {
-    static constexpr int IN = IN_, BM = BM_, BN = BN_, BK = BK_, BYTES = 2;
-    static constexpr bool SCALED = IN == PAVE_T_F16;
-    static constexpr int WIDTH = 8, STEP = 4 * WIDTH, PAIR = 2 * STEP; /* of k: a load, a step, two */
+template <int IN_, int A_, int BM_, int BN_, int BK_, int STAGES_> struct few_tile {
+    static constexpr int IN = IN_, A = A_, BM = BM_, BN = BN_, BK = BK_;
+    static constexpr int A_BYTES = element_bytes(A), B_BYTES = element_bytes(IN);
+    static constexpr bool SCALED = IN == PAVE_T_F16, RANGED = A == PAVE_T_F32;
+    static constexpr int WIDTH = 8, STEP = 4 * WIDTH, PAIR = 2 * STEP; /* of k: a lane's, a step, two */
     static constexpr int WARPS = BK / PAIR, THREADS = WARPS * 32, RING = 2 * STAGES_;
     static constexpr int MT = BM / 8, NT = BN / 16;
+    static constexpr int A_LOADS = MT * WIDTH * A_BYTES / 16, B_LOADS = 2 * NT; /* of a lane and step */
     static constexpr int A_RING = 2;
-    static constexpr int PITCH = BN + 4, QUADS = BM * BN / 4;
-    static_assert(element_is_half(IN), "of two bytes");
-    static_assert(BM % 8 == 0 && BN % 16 == 0 && QUADS % 32 == 0,
-                  "whole instructions, and whole warps at the end");
+    static constexpr int PITCH = BN + 4, PART = BM * PITCH, QUADS = BM * BN / 4;
+    /* Warps whose sums shared memory holds: all, or half of them, to which the others' are added first. */
+    static constexpr int PARTS = WARPS * PART * 4 <= 44 * 1024 ? WARPS : WARPS / 2;
+    static_assert(element_is_half(IN) && (A == IN || (A == PAVE_T_F32 && IN == PAVE_T_F16)),
+                  "of two bytes, or tf32 multiplies what float16 is in it");
+    static_assert(BM % 8 == 0 && BN % 16 == 0 && QUADS % 32 == 0 && QUADS <= THREADS,
+                  "whole instructions, and whole warps at the end, a quad a thread");
     static_assert(BK == WARPS * PAIR && STAGES_ > 0, "a warp takes two steps at a time");
 };
 
-/* A lane's rows of an operand, one of each eight, and its 16 bytes of the first in the warp's current step. */
-struct few_rows {
+/* A lane's rows of an operand, one of each eight, and its eight elements of the first in the warp's current step. */
+template <int BYTES> struct few_rows {
+    static constexpr int PARTS = BYTES / 2,
+                         WIDE = 16 / BYTES; /* loads of eight elements, elements of a load */
     const char *at;
     int64_t apart; /* bytes from one of its rows to the next */
     int exist;     /* of the tile's, from this lane's first one on */
@@ -45,71 +53,140 @@ struct few_rows {
         exist = of.rows - row;
     }
 
-    /* The 16 bytes `ahead` bytes on; rows that do not exist stay what they are. ONCE: not to stay in the L1. */
+    __device__ __forceinline__ void advance(int64_t k) {
+        at += k * BYTES;
+    }
+
+    /* The eight elements that are `ahead` of the current ones; rows that do not exist stay what they are. ONCE: not to stay in
+     * the L1. */
     template <bool ONCE, int COUNT>
     __device__ __forceinline__ void load(uint4 (&to)[COUNT], int64_t ahead) const {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            const char *from = at + i * apart + ahead;
-            if (i * 8 < exist) to[i] = ONCE ? load_once(from) : *reinterpret_cast<const uint4 *>(from);
+            const char *from = at + i / PARTS * apart + ahead * BYTES + i % PARTS * 16;
+            if (i / PARTS * 8 < exist)
+                to[i] = ONCE ? load_once(from) : *reinterpret_cast<const uint4 *>(from);
         }
     }
 
-    /* The same of which `left` elements exist, the others zero. */
+    /* The same of which `left` exist, the others zero. */
     template <int COUNT>
     __device__ __forceinline__ void load_rest(uint4 (&to)[COUNT], int64_t ahead, int left) const {
+        using element = typename std::conditional<BYTES == 2, uint16_t, uint32_t>::type;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            const uint16_t *from = reinterpret_cast<const uint16_t *>(at + i * apart + ahead);
+            const element *from =
+                reinterpret_cast<const element *>(at + i / PARTS * apart + ahead * BYTES + i % PARTS * 16);
+            const int count = i / PARTS * 8 < exist ? left - i % PARTS * WIDE : 0;
             uint4 v = make_uint4(0, 0, 0, 0);
-            if (i * 8 < exist && left >= 8) v = *reinterpret_cast<const uint4 *>(from);
+            if (count >= WIDE) v = *reinterpret_cast<const uint4 *>(from);
 #pragma unroll 1
-            for (int e = i * 8 < exist && left < 8 ? left - 1 : -1; e >= 0; e--) {
-                v.w = v.w << 16 | v.z >> 16, v.z = v.z << 16 | v.y >> 16, v.y = v.y << 16 | v.x >> 16;
-                v.x = v.x << 16 | from[e];
-            }
+            for (int e = count < WIDE ? count - 1 : -1; e >= 0; e--) shift_in(v, from[e]);
             to[i] = v;
         }
+    }
+
+    /* One element ahead of those of a load, whose last one goes. */
+    __device__ static __forceinline__ void shift_in(uint4 &v, uint32_t element) {
+        if (BYTES == 2) {
+            v.w = v.w << 16 | v.z >> 16, v.z = v.z << 16 | v.y >> 16, v.y = v.y << 16 | v.x >> 16;
+            v.x = v.x << 16 | element;
+        } else {
+            v.w = v.z, v.z = v.y, v.y = v.x, v.x = element;
+        }
+    }
+};
+
+/* Where A is float32: a row's largest |bits|, and the power of two that its values are multiplied by. The lanes of a row differ
+ * in k. */
+struct few_range {
+    uint32_t largest = 0;
+    float factor = 1.0f;
+
+    __device__ static __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+        return a > b ? a : b;
+    }
+
+    /* What keeps products with float16 and their sums finite, and a row's larger values normal: 1 where they are all the same. */
+    __device__ static __forceinline__ float factor_of(uint32_t largest) {
+        if (largest >= __float_as_uint(0x1p90f)) return 0x1p-64f;
+        return largest >= __float_as_uint(0x1p-90f) || largest == 0 ? 1.0f : 0x1p100f;
+    }
+
+    __device__ __forceinline__ uint32_t take(uint32_t bits) {
+        largest = larger(largest, bits & 0x7fffffffu);
+        return round_tf32(__float_as_uint(__uint_as_float(bits) * factor));
     }
 };
 
 template <class T> struct few_sums {
     float acc[T::NT][T::MT][4] = {};
+    few_range range[T::MT]; /* of rows eight apart */
 
-    /* One step, two instructions deep: two rows of B eight apart are an instruction's first and last eight. */
-    __device__ __forceinline__ void add(const uint4 (&b)[2 * T::NT], const uint4 (&a)[T::MT]) {
-#pragma unroll
-        for (int i = 0; i < T::NT; i++) {
-            const uint32_t low[4] = {b[2 * i].x, b[2 * i + 1].x, b[2 * i].y, b[2 * i + 1].y};
-#pragma unroll
-            for (int j = 0; j < T::MT; j++) multiply(acc[i][j], low, a[j].x, a[j].y);
-        }
-#pragma unroll
-        for (int i = 0; i < T::NT; i++) {
-            const uint32_t high[4] = {b[2 * i].z, b[2 * i + 1].z, b[2 * i].w, b[2 * i + 1].w};
-#pragma unroll
-            for (int j = 0; j < T::MT; j++) multiply(acc[i][j], high, a[j].z, a[j].w);
+    /* One step, two rows of B eight apart being an instruction's first and last eight. */
+    __device__ __forceinline__ void add(const uint4 (&b)[T::B_LOADS], const uint4 (&a)[T::A_LOADS]) {
+        if constexpr (T::A == PAVE_T_F32) {
+            part<0>(b, a), part<1>(b, a), part<2>(b, a), part<3>(b, a);
+        } else {
+            half<0>(b, a), half<1>(b, a);
         }
     }
 
-    __device__ static __forceinline__ void multiply(float (&d)[4], const uint32_t (&b)[4], uint32_t a0,
-                                                    uint32_t a1) {
-        if (T::IN == PAVE_T_F16)
-            multiply_f16(d, b, a0, a1);
-        else
-            multiply_bf16(d, b, a0, a1);
+    __device__ static __forceinline__ uint32_t word(const uint4 &of, int i) {
+        return i == 0 ? of.x : i == 1 ? of.y : i == 2 ? of.z : of.w;
+    }
+
+    /* One of two instructions of 16 of k, of which this lane has four. */
+    template <int HALF>
+    __device__ __forceinline__ void half(const uint4 (&b)[T::B_LOADS], const uint4 (&a)[T::A_LOADS]) {
+        constexpr int X = 2 * HALF;
+#pragma unroll
+        for (int i = 0; i < T::NT; i++) {
+            const uint32_t rows[4] = {word(b[2 * i], X), word(b[2 * i + 1], X), word(b[2 * i], X + 1),
+                                      word(b[2 * i + 1], X + 1)};
+#pragma unroll
+            for (int j = 0; j < T::MT; j++) {
+                if (T::IN == PAVE_T_F16)
+                    multiply_f16(acc[i][j], rows, word(a[j], X), word(a[j], X + 1));
+                else
+                    multiply_bf16(acc[i][j], rows, word(a[j], X), word(a[j], X + 1));
+            }
+        }
+    }
+
+    /* One of four instructions of 8 of k in tf32, of which this lane has two. Every float16 is a tf32. */
+    template <int PART>
+    __device__ __forceinline__ void part(const uint4 (&b)[T::B_LOADS], const uint4 (&a)[T::A_LOADS]) {
+        uint32_t of[T::MT][2];
+#pragma unroll
+        for (int j = 0; j < T::MT; j++)
+#pragma unroll
+            for (int e = 0; e < 2; e++) of[j][e] = range[j].take(word(a[2 * j + PART / 2], PART % 2 * 2 + e));
+#pragma unroll
+        for (int i = 0; i < T::NT; i++) {
+            const uint32_t first = word(b[2 * i], PART), second = word(b[2 * i + 1], PART);
+            const uint32_t rows[4] = {bits(first & 0xffffu), bits(second & 0xffffu), bits(first >> 16),
+                                      bits(second >> 16)};
+#pragma unroll
+            for (int j = 0; j < T::MT; j++) multiply_tf32(acc[i][j], rows, of[j][0], of[j][1]);
+        }
+    }
+
+    __device__ static __forceinline__ uint32_t bits(uint32_t float16) {
+        return __float_as_uint(half_to_float(PAVE_T_F16, float16));
     }
 
     /* This warp's share of k: whole pairs of steps in turn, and what is left of k, less than one, is the warp's whose turn it is
      * then. */
-    __device__ __forceinline__ void over_k(few_rows a, few_rows b, int64_t k_end) {
+    template <class ROWS_A, class ROWS_B>
+    __device__ __forceinline__ void over_k(ROWS_A a, ROWS_B b, int64_t k_end) {
         const int warp = threadIdx.x / 32, lane_k = threadIdx.x % 4 * T::WIDTH;
         const int64_t pairs = k_end / T::PAIR;
-        int64_t left = (pairs + T::WARPS - 1 - warp) / T::WARPS * 2; /* steps */
-        uint4 b_ring[T::RING][2 * T::NT] = {}, a_ring[T::A_RING][T::MT] = {};
-        a.at += (warp * T::PAIR + lane_k) * 2;
-        b.at += (warp * T::PAIR + lane_k) * 2;
-        const auto ahead = [](int step) { return (step / 2 * T::BK + step % 2 * T::STEP) * 2; };
+        int left = static_cast<int>((pairs + T::WARPS - 1 - warp) / T::WARPS) * 2; /* steps */
+        uint4 b_ring[T::RING][T::B_LOADS] = {}, a_ring[T::A_RING][T::A_LOADS] = {};
+        a.advance(warp * T::PAIR + lane_k);
+        b.advance(warp * T::PAIR + lane_k);
+        const auto ahead = [](int step) { return step / 2 * T::BK + step % 2 * T::STEP; };
 #pragma unroll
         for (int i = 0; i < T::RING; i++)
             if (i < left) b.template load<true>(b_ring[i], ahead(i));
@@ -125,25 +202,27 @@ template <class T> struct few_sums {
                 if (i + T::RING < left) b.template load<true>(b_ring[i], ahead(i + T::RING));
                 if (i + T::A_RING < left) a.template load<false>(a_ring[i % T::A_RING], ahead(i + T::A_RING));
             }
-            a.at += ahead(T::RING);
-            b.at += ahead(T::RING);
+            a.advance(ahead(T::RING));
+            b.advance(ahead(T::RING));
         }
     }
 
-    __device__ __forceinline__ void over_rest(const few_rows &a, const few_rows &b, int64_t k_end) {
+    template <class ROWS_A, class ROWS_B>
+    __device__ __forceinline__ void over_rest(const ROWS_A &a, const ROWS_B &b, int64_t k_end) {
         const int64_t first = k_end / T::PAIR * T::PAIR;
         if (first == k_end || threadIdx.x / 32 != k_end / T::PAIR % T::WARPS) return;
 #pragma unroll 1
         for (int64_t k = first + threadIdx.x % 4 * T::WIDTH, step = 0; step < 2; step++, k += T::STEP) {
-            uint4 b_last[2 * T::NT], a_last[T::MT];
-            b.load_rest(b_last, k * 2, static_cast<int>(k_end - k));
-            a.load_rest(a_last, k * 2, static_cast<int>(k_end - k));
+            uint4 b_last[T::B_LOADS], a_last[T::A_LOADS];
+            b.load_rest(b_last, k, static_cast<int>(k_end - k));
+            a.load_rest(a_last, k, static_cast<int>(k_end - k));
             add(b_last, a_last);
         }
     }
 
-    /* To this warp's part of shared memory. Lane l has rows 2 (l % 4) and the next of A, columns l / 4 and 8 more. */
-    __device__ __forceinline__ void leave(float *part) const {
+    /* `what` of each sum and of its place in a warp's part of shared memory. Lane l has rows 2 (l % 4) and the next of A, columns
+     * l / 4 and 8 more. */
+    template <class F> __device__ __forceinline__ void each(float *part, F what) {
         const int row = threadIdx.x % 4 * 2, column = threadIdx.x % 32 / 4;
 #pragma unroll
         for (int i = 0; i < T::NT; i++)
@@ -151,53 +230,105 @@ template <class T> struct few_sums {
             for (int j = 0; j < T::MT; j++)
 #pragma unroll
                 for (int e = 0; e < 4; e++)
-                    part[(j * 8 + row + e % 2) * T::PITCH + i * 16 + column + e / 2 * 8] = acc[i][j][e];
+                    what(acc[i][j][e], part[(j * 8 + row + e % 2) * T::PITCH + i * 16 + column + e / 2 * 8]);
+    }
+
+    /* Leaves each row's largest |bits| of this warp's share of k. */
+    __device__ __forceinline__ void leave_largest(uint32_t (&of)[T::BM]) const {
+#pragma unroll
+        for (int j = 0; j < T::MT; j++) {
+            uint32_t all = range[j].largest;
+            all = few_range::larger(all, __shfl_xor_sync(0xffffffffu, all, 1));
+            all = few_range::larger(all, __shfl_xor_sync(0xffffffffu, all, 2));
+            if (threadIdx.x % 4 == 0) of[j * 8 + threadIdx.x % 32 / 4] = all;
+        }
+    }
+
+    /* Leaves the sums of all warps in T::PARTS parts, which are seen behind a barrier. */
+    __device__ __forceinline__ void leave(float *parts) {
+        const int warp = threadIdx.x / 32;
+        float *own = parts + warp % T::PARTS * T::PART;
+        if (T::PARTS < T::WARPS) {
+            if (warp >= T::PARTS) each(own, [](float &sum, float &at) { at = sum; });
+            __syncthreads();
+            if (warp < T::PARTS) each(own, [](float &sum, float &at) { sum += at; });
+        }
+        if (warp < T::PARTS) each(own, [](float &sum, float &at) { at = sum; });
     }
 };
 
 template <class T>
+__device__ __forceinline__ float few_factor(const uint32_t (&largest)[T::WARPS][T::BM], int row) {
+    uint32_t all = 0;
+#pragma unroll
+    for (int w = 0; w < T::WARPS; w++) all = few_range::larger(all, largest[w][row]);
+    return few_range::factor_of(all);
+}
+
+template <class T>
 __device__ __forceinline__ void gemm_few(const pave_abi_gemm &args, const gemm_buffers &buffers,
                                          const tensors &t) {
-    using raster = gemm_raster<T::BM, T::BN, T::BYTES>;
-    constexpr int LANES = T::BN / 4, PART = T::BM * T::PITCH;
+    using raster = gemm_raster<T::BM, T::BN, T::B_BYTES, T::A_BYTES>;
+    constexpr int LANES = T::BN / 4;
     __shared__ tile_job job;
-    float *parts = reinterpret_cast<float *>(dynamic_shared());
+    __shared__ float4 sums_of[T::PARTS * T::PART / 4];
+    __shared__ uint32_t largest[T::WARPS][T::BM];
+    float *parts = reinterpret_cast<float *>(sums_of);
     if (block_index() >= raster::count(args)) return follow_launches();
+    int64_t tile = block_index();
+    bool again = false;
 #pragma unroll 1
-    for (int64_t tile = block_index(); tile < raster::count(args);) {
-        raster::take(args, buffers.g, tile, job);
+    while (tile < raster::count(args)) {
+        if (!again) raster::take(args, buffers.g, tile, job);
         follow_launches();
         few_sums<T> sums;
-        const few_rows a(buffers.a, job.a), b(buffers.b, job.b);
+        if (T::RANGED && again) {
+#pragma unroll
+            for (int j = 0; j < T::MT; j++)
+                sums.range[j].factor = few_factor<T>(largest, j * 8 + threadIdx.x % 32 / 4);
+        }
+        const few_rows<T::A_BYTES> a(buffers.a, job.a);
+        const few_rows<T::B_BYTES> b(buffers.b, job.b);
         sums.over_k(a, b, job.k);
         sums.over_rest(a, b, job.k);
-        sums.leave(parts + threadIdx.x / 32 * PART);
+        if (job.next == NO_TILE) release_launches();
+        int quad = threadIdx.x;
+        forget(quad); /* what is made of it would be kept through the loop */
+        const int row = quad / LANES, column = quad % LANES * 4;
+        const bias_quad bias(args, t, job, quad < T::QUADS ? job.col + column : job.n);
+        if (T::RANGED && !again) sums.leave_largest(largest[quad / 32]);
+        sums.leave(parts);
         __syncthreads();
-#pragma unroll 1
-        for (int quad = threadIdx.x; quad < T::QUADS; quad += T::THREADS) {
-            const int row = quad / LANES, column = quad % LANES * 4;
+        bool ranged = false;
+        if (quad < T::QUADS) {
             patch<1, 4> x = {};
 #pragma unroll
-            for (int w = 0; w < T::WARPS; w++) {
+            for (int w = 0; w < T::PARTS; w++) {
                 const float4 part =
-                    *reinterpret_cast<const float4 *>(parts + w * PART + row * T::PITCH + column);
+                    *reinterpret_cast<const float4 *>(parts + w * T::PART + row * T::PITCH + column);
                 x.v[0][0] += part.x, x.v[0][1] += part.y, x.v[0][2] += part.z, x.v[0][3] += part.w;
             }
-            epilogue_quad<LANES, T::SCALED>(args, buffers, t, job, job.row + row, job.col + column,
-                                            job.col / T::BN, x);
+            const float factor = T::RANGED ? few_factor<T>(largest, row) : 1.0f;
+            ranged = factor != 1.0f;
+            epilogue_quad<LANES, T::SCALED>(args, buffers, t, job,
+                                            ranged == again ? job.row + row : job.row_end, job.col + column,
+                                            job.col / T::BN, bias, 1.0f / factor, x);
         }
-        tile = job.next;
-        __syncthreads();
+        again = !again && T::RANGED && __syncthreads_or(ranged);
+        if (!again) {
+            tile = job.next;
+            __syncthreads();
+        }
     }
 }
 
 } // namespace pave
 
-#define PAVE_KERNEL(NAME, IN, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                                 \
+#define PAVE_KERNEL(NAME, IN, A, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                              \
     extern "C" __global__ void __launch_bounds__((BK) / 2, 65536 / ((BK) / 2 * (REGISTERS)))             \
         NAME(const __grid_constant__ pave_abi_gemm args, const void *a, const void *b, void *y, void *p, \
              const void *g, PAVE_TENSOR_PARAMETERS) {                                                    \
-        pave::gemm_few<pave::few_tile<PAVE_T_##IN, BM, BN, BK, STAGES>>(                                 \
+        pave::gemm_few<pave::few_tile<PAVE_T_##IN, PAVE_T_##A, BM, BN, BK, STAGES>>(                     \
             args, pave::gemm_buffers{a, b, y, p, g}, pave::tensors{PAVE_TENSOR_NAMES});                  \
     }
 PAVE_GEMM_FEW_ROWS(PAVE_KERNEL)

@@ -149,8 +149,7 @@ template <class T> struct mma_whole {
     /* A first bias, and short links behind it. Returns how many. */
     __device__ __forceinline__ int links(const pave_abi_gemm &args, const tensors &t, const tile_job &job) {
         int done = 0;
-        if (args.link_count > 0 && args.links[0].op == PAVE_LINK_ADD &&
-            args.links[0].operand == PAVE_OPERAND_ROW) {
+        if (has_bias(args)) {
             add_row(args.links[0], t.t0, job);
             done = 1;
         }

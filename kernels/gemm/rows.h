@@ -10,8 +10,9 @@
  * PAVE_GEMM_DOT_ROWS(X): X(name, in, bm, bn, bk, stages, registers, efficiency)
  *   in: as SIMT. Few rows, k contiguous. A warp for four columns and 512 bytes of bk; stages × bk of a column are under way.
  *   Beyond one row of A those of two-byte types are for HIGHEST, which matrix units do not keep.
- * PAVE_GEMM_FEW_ROWS(X): X(name, in, bm, bn, bk, stages, registers, efficiency)
- *   in: F16, BF16. The same on the matrix units. A warp for all columns and 64 elements of bk.
+ * PAVE_GEMM_FEW_ROWS(X): X(name, in, a, bm, bn, bk, stages, registers, efficiency)
+ *   in: F16, BF16. The same on the matrix units. A warp for all columns and 64 elements of bk. a: A's type in memory: as in, or
+ *   F32, rounded to tf32 as it is multiplied.
  * PAVE_GEMM_CL_ROWS(X): X(name, kind, in, bm, bn, bk, wm, wn, threads, registers, efficiency, source)
  *   in: as SIMT. kind: GPU: work-groups with local-memory tiles, wm × wn outputs an item; CPU: one item a group, register
  *   tile wm × wn. Any alignment. registers: the most that a compiler that can be told may use; 0: any.
@@ -59,9 +60,15 @@
     X(pave_gemm_dot_8x4_f16, F16, 8, 4, 1024, 1, 96, 0.25)   \
     X(pave_gemm_dot_8x4_bf16, BF16, 8, 4, 1024, 1, 96, 0.25)
 
-#define PAVE_GEMM_FEW_ROWS(X)                                \
-    X(pave_gemm_few_8x16_f16, F16, 8, 16, 1024, 1, 64, 0.04) \
-    X(pave_gemm_few_8x16_bf16, BF16, 8, 16, 1024, 1, 64, 0.04)
+#define PAVE_GEMM_FEW_ROWS(X)                                            \
+    X(pave_gemm_few_8x16_f16, F16, F16, 8, 16, 1024, 1, 64, 0.12)        \
+    X(pave_gemm_few_8x32_f16_f32, F16, F32, 8, 32, 1024, 1, 128, 0.12)   \
+    X(pave_gemm_few_8x16_bf16, BF16, BF16, 8, 16, 1024, 1, 64, 0.12)     \
+    X(pave_gemm_few_16x32_f16, F16, F16, 16, 32, 1024, 1, 128, 0.24)     \
+    X(pave_gemm_few_16x32_f16_f32, F16, F32, 16, 32, 1024, 1, 128, 0.24) \
+    X(pave_gemm_few_16x32_bf16, BF16, BF16, 16, 32, 1024, 1, 128, 0.24)  \
+    X(pave_gemm_few_32x32_f16, F16, F16, 32, 32, 1024, 1, 128, 0.48)     \
+    X(pave_gemm_few_32x32_bf16, BF16, BF16, 32, 32, 1024, 1, 128, 0.48)
 
 #define PAVE_GEMM_PTX_ROWS(X)                                                              \
     X(pave_gemm_ptx_128x128x16_tf32, TF32, TF32, TF32, 128, 128, 16, 64, 64, 3, 255, 0.90) \

@@ -140,6 +140,9 @@ static inline void __syncthreads() {
 static inline int __syncthreads_and(int held) {
     return emulator::barrier(held != 0);
 }
+static inline int __syncthreads_or(int held) {
+    return !emulator::barrier(held == 0);
+}
 static inline void __syncwarp() {
     emulator::meet(emulator::EXCHANGE, nullptr, 0);
 }

@@ -40,6 +40,9 @@ inline void forget_memory() {
 inline void follow_launches() {
 }
 
+inline void release_launches() {
+}
+
 inline void copy_commit() {
     emulator::commit();
 }
