@@ -104,14 +104,14 @@
      .align = ALIGN_ROWS,                                                                 \
      .layout = PAVE__LAYOUT_ROWS,                                                         \
      .slice = 4},
-#define FEW(NAME, IN, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                          \
+#define FEW(NAME, IN, A, BM, BN, BK, STAGES, REGISTERS, EFFICIENCY)                          \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__CUDA,                                                               \
      .kind = PAVE_DEVICE_GPU,                                                             \
      .path = PATH_##IN,                                                                   \
      .precision = KEEPS_##IN,                                                             \
-     .a_type = PAVE_T_##IN, .b_type = PAVE_T_##IN,                                        \
+     .a_type = PAVE_T_##A, .b_type = PAVE_T_##IN,                                        \
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (BM), .wn = (BN),                          \
      .stages = (STAGES), .direct = 1,                                                     \
      .threads = (BK) / 2,                                                                 \
@@ -120,7 +120,6 @@
      .slice = (BN),                                                                       \
      .min_capability = SINCE_##IN,                                                        \
      .registers = (REGISTERS),                                                            \
-     .shared_bytes = (BK) / 64 * (BM) * ((BN) + 4) * FLOAT_BYTES,                         \
      .efficiency = (EFFICIENCY)},
 #define CL(NAME, KIND, IN, BM, BN, BK, WM, WN, THREADS, REGISTERS, EFFICIENCY, SOURCE)    \
     {.name = TEXT(NAME),                                                                  \
@@ -186,8 +185,8 @@
     ON_ROWS(NAME, JOIN, OPENCL, KIND_##KIND, LAYOUT, ROWS, 1, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
 #define MAP_CL(NAME, KIND, LAYOUT, ROWS, COLS, THREADS, SOURCE) \
     ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_ALL, TEXT(SOURCE))
-#define MAP_SUM_CUDA(NAME, COLS, THREADS) \
-    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, ROWS, 1, COLS, THREADS, 1, 0, NULL)
+#define MAP_SUM_CUDA(NAME, BM, COLS, THREADS) \
+    ON_ROWS(NAME, MAP, CUDA, KIND_GPU, ROWS, BM, COLS, THREADS, 1, 0, NULL)
 #define MAP_SUM_CL(NAME, KIND, COLS, THREADS, SOURCE) \
     ON_ROWS(NAME, MAP, OPENCL, KIND_##KIND, ROWS, 1, COLS, THREADS, 1, PAVE__F8_ALL, TEXT(SOURCE))
 #define HOST(NAME, FAMILY, BM, BN, TYPE, SLICE, SUMS)                                      \

@@ -39,30 +39,52 @@ __device__ __forceinline__ void map_put(const pave_abi_rows &args, void *y, cons
                  args.y.col, quad_count(args.width - col), v);
 }
 
-/* Loads that a sum has under way at once. */
-constexpr int SUMS_AT_ONCE = 8;
+/* Slots of which a thread's quads are under way at once. */
+constexpr int SLOTS_AT_ONCE = 4;
 
-/* The first `count` of four values of every slot, added in order. Rows of slots lie in whole quads, whose ends nobody wrote. */
-__device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, int count,
-                                        float (&sum)[4]) {
-#pragma unroll
-    for (int c = 0; c < 4; c++) sum[c] = 0.0f;
-    if (count < 4) {
+/* The first `count` of a quad's values of every slot, added in order. */
+__device__ __forceinline__ void map_sum_rest(const pave_abi_rows &args, const char *p, int count,
+                                             float (&sum)[4]) {
 #pragma unroll 1
-        for (int64_t left = args.slots; left > 0; left--, p += args.slice * 4)
+    for (int64_t left = args.slots; left > 0; left--, p += args.slice * 4)
 #pragma unroll
-            for (int c = 0; c < 3; c++) sum[c] += c < count ? reinterpret_cast<const float *>(p)[c] : 0.0f;
-        return;
+        for (int c = 0; c < 3; c++) sum[c] += c < count ? reinterpret_cast<const float *>(p)[c] : 0.0f;
+}
+
+/* The first count[q] (maybe < 0) of quad q's values of every slot, added in order; quads are `apart` bytes from each other. Rows
+ * of slots lie in whole quads, whose ends nobody wrote. */
+template <int QUADS>
+__device__ __forceinline__ void map_sum(const pave_abi_rows &args, const char *p, int64_t apart,
+                                        const int (&count)[QUADS], float (&sum)[QUADS][4]) {
+    bool rest = false;
+#pragma unroll
+    for (int q = 0; q < QUADS; q++) {
+        rest = rest || (count[q] > 0 && count[q] < 4);
+#pragma unroll
+        for (int c = 0; c < 4; c++) sum[q][c] = 0.0f;
+    }
+    if (rest) {
+#pragma unroll
+        for (int q = 0; q < QUADS; q++) {
+            if (count[q] > 0 && count[q] < 4) map_sum_rest(args, p + q * apart, count[q], sum[q]);
+        }
     }
 #pragma unroll 1
-    for (int left = static_cast<int>(args.slots); left > 0; left -= SUMS_AT_ONCE) {
-        float4 part[SUMS_AT_ONCE];
+    for (int left = static_cast<int>(args.slots); left > 0; left -= SLOTS_AT_ONCE) {
+        float4 part[SLOTS_AT_ONCE][QUADS];
 #pragma unroll
-        for (int i = 0; i < SUMS_AT_ONCE; i++, p += args.slice * 4)
-            if (i < left) part[i] = *reinterpret_cast<const float4 *>(p);
+        for (int i = 0; i < SLOTS_AT_ONCE; i++, p += args.slice * 4)
 #pragma unroll
-        for (int i = 0; i < SUMS_AT_ONCE; i++)
-            if (i < left) sum[0] += part[i].x, sum[1] += part[i].y, sum[2] += part[i].z, sum[3] += part[i].w;
+            for (int q = 0; q < QUADS; q++)
+                if (i < left && count[q] >= 4) part[i][q] = *reinterpret_cast<const float4 *>(p + q * apart);
+#pragma unroll
+        for (int i = 0; i < SLOTS_AT_ONCE; i++)
+#pragma unroll
+            for (int q = 0; q < QUADS; q++)
+                if (i < left && count[q] >= 4) {
+                    const float4 &of = part[i][q];
+                    sum[q][0] += of.x, sum[q][1] += of.y, sum[q][2] += of.z, sum[q][3] += of.w;
+                }
     }
 }
 
@@ -87,6 +109,15 @@ template <int QUADS, int THREADS> struct map_shape {
     }
 };
 
+/* Values that there are of a thread's quads, the first of which is at `place` and `col`. */
+template <int QUADS>
+__device__ __forceinline__ void map_counts(const pave_abi_rows &args, const row_place &place, int64_t col,
+                                           int down, int right, int (&count)[QUADS]) {
+#pragma unroll
+    for (int q = 0; q < QUADS; q++)
+        count[q] = place.row + q * down < args.rows ? quad_count(args.cols - col - q * right) : 0;
+}
+
 template <int QUADS>
 __device__ __forceinline__ void map_load(const pave_abi_rows &args, const char *p, const row_place &place,
                                          int64_t col, int down, int right, float (&v)[QUADS][4]) {
@@ -100,13 +131,11 @@ __device__ __forceinline__ void map_load(const pave_abi_rows &args, const char *
         return;
     }
     int count[QUADS];
-#pragma unroll
-    for (int q = 0; q < QUADS; q++)
-        count[q] = place.row + q * down < args.rows ? quad_count(args.cols - col - q * right) : 0;
+    map_counts(args, place, col, down, right, count);
     elements_load<QUADS>(p, args.x_type, args.x.col, apart, count, v);
 }
 
-/* QUADS: 1 where each is the sum of slots. */
+/* SUM: each value is the sum of slots. */
 template <int QUADS, int THREADS, bool SUM>
 __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *x, void *y,
                                          const tensors &t) {
@@ -123,8 +152,9 @@ __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *
         const char *from = static_cast<const char *>(x) + place_offset(args.x, args.x_type, place, col);
         float v[QUADS][4];
         if constexpr (SUM) {
-            if (place.row < args.rows && col < args.width)
-                map_sum(args, from, quad_count(args.cols - col), v[0]);
+            int count[QUADS];
+            map_counts(args, place, col, shape.down, shape.right, count);
+            map_sum(args, from, (shape.down * args.x.row + shape.right) * 4, count, v);
         } else {
             map_load<QUADS>(args, from, place, col, shape.down, shape.right, v);
         }
@@ -132,7 +162,7 @@ __device__ __forceinline__ void map_rows(const pave_abi_rows &args, const void *
         char *to = static_cast<char *>(y) + place_offset(args.y, args.y_type, place, col);
         const int64_t apart =
             (shape.down * args.y.row + shape.right * args.y.col) * element_bytes(args.y_type);
-        const bool whole = !SUM && whole_quads(args.y, args.y_type, args.width, to);
+        const bool whole = args.y_type != PAVE_T_F16X2 && whole_quads(args.y, args.y_type, args.width, to);
 #pragma unroll 1
         for (int q = 0; q < QUADS; q++, to += apart) {
             if (place.row >= args.rows || col >= args.width) break;
@@ -242,12 +272,12 @@ __device__ __forceinline__ void map_any(const pave_abi_rows &args, const void *x
 PAVE_MAP_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL
 
-#define PAVE_KERNEL(NAME, COLS, THREADS)                                                                   \
+#define PAVE_KERNEL(NAME, ROWS, COLS, THREADS)                                                             \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                               \
         NAME(const __grid_constant__ pave_abi_rows args, const void *x, void *y, PAVE_TENSOR_PARAMETERS) { \
         pave::follow_launches();                                                                           \
         static_assert(COLS == 4 * THREADS, "a quad a thread");                                             \
-        pave::map_rows<1, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                    \
+        pave::map_rows<ROWS, THREADS, true>(args, x, y, pave::tensors{PAVE_TENSOR_NAMES});                 \
     }
 PAVE_MAP_SUM_CUDA_ROWS(PAVE_KERNEL)
 #undef PAVE_KERNEL

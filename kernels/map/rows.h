@@ -6,8 +6,8 @@
  * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads, blocks)   a row a block, to F16S or F16X2; up to cols are read
  *                              once; blocks a compute unit that registers leave room for
  * PAVE_MAP_SCALE_CL_ROWS(X): X(name, kind, to, cols, threads, blocks, source)
- * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
- *                              columns of a row at a time, each the sum of slots
+ * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, rows, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
+ *                              as MAP, ROWS, each value the sum of slots
  * PAVE_MAP_CUDA_ROWS(X): X(name, layout, rows, cols, threads)   of a tile that a block takes at a time; ROWS: several rows are
  *                              more of them where they are narrower, and one that is longer where there are fewer
  * PAVE_MAP_CL_ROWS(X): X(name, kind, layout, rows, cols, threads, source) */
@@ -24,7 +24,7 @@
 
 #define PAVE_MAP_SCALE_CL_ROWS(X) X(pave_map_scale_item_any, GPU, F16S, 4096, 128, 7, map_scale)
 
-#define PAVE_MAP_SUM_CUDA_ROWS(X) X(pave_map_sum_any, 1024, 256)
+#define PAVE_MAP_SUM_CUDA_ROWS(X) X(pave_map_sum_any, 2, 1024, 256)
 
 #define PAVE_MAP_CL_ROWS(X)                             \
     X(pave_map_cpu_any, CPU, ROWS, 1, 4096, 1, map)     \

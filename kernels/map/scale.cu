@@ -92,11 +92,13 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
         }
         const int exponent = scale_exponent(block_largest<THREADS>(largest));
         const float inverse = __uint_as_float(static_cast<uint32_t>(254 - exponent) << 23);
-        const int64_t row = batch_offset(args.y, place.batch) + place.row * args.y.row;
+        const int64_t before = batch_offset(args.y, place.batch);
+        const int64_t index = place.row + (before == 0 ? 0 : before / args.y.row);
         if (threadIdx.x == 0)
-            reinterpret_cast<uint32_t *>(static_cast<char *>(y) + args.slots)[row / args.y.row] =
+            reinterpret_cast<uint32_t *>(static_cast<char *>(y) + args.slots)[index] =
                 static_cast<uint32_t>(exponent) << 23;
-        char *to = static_cast<char *>(y) + args.y.offset + row * (TO == PAVE_T_F16S ? 2 : 4);
+        char *to = static_cast<char *>(y) + args.y.offset +
+                   (before + place.row * args.y.row) * (TO == PAVE_T_F16S ? 2 : 4);
         auto store = [&](int64_t col, float(&v)[4]) {
 #pragma unroll
             for (int c = 0; c < 4; c++) v[c] *= inverse;
