@@ -13,6 +13,7 @@
 typedef struct nvidia_rates {
     int capability;
     double fma, tf32, half, float8; /* float8 0: none */
+    double l2;                      /* bytes */
     double clock_hz, memory_bytes_per_s;
     int threads, blocks, shared_kib; /* that an SM holds */
 } nvidia_rates;

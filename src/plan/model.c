@@ -31,6 +31,10 @@
  * units take five times as many clocks for the same bytes, so that there it hardly counts. */
 #define SHARED_SHARE 0.5
 #define SHARED_BYTES_A_CLOCK 128.0
+/* Fewer warps than these in a unit do not hide their fragments' loads from each other, and a step takes as many times longer:
+ * 512x4096x4096 in bfloat16, a 128x128 tile of four warps a unit, took 67 us on an H200, 0.51 a step, 2026-11-29. */
+#define WARPS_BUSY 8
+#define LONE_SLOWDOWN 1.25
 /* Clocks that a unit's epilogue takes for each value of a tile, with a bias and one activation, where no other block of the
  * unit multiplies beside it: 256x128 mma tiles on an H100, 2026-11-25. */
 #define EPILOGUE_CLOCKS 0.2
@@ -227,10 +231,14 @@ void pave__count_waves(const pave_device_info *device, const pave__row *row, int
     p->tail = rest > 0 ? rest : 1;
 }
 
-void pave__conclude(const pave_device_info *device, double compute, double latency, pave__prediction *p) {
-    /* A launch that fills few units cannot draw more of the L2 than they ask for; memory they can saturate. */
+/* A launch that fills few units cannot draw more of the L2 than they ask for; memory they can saturate. */
+static double l2_ns(const pave_device_info *device, const pave__prediction *p) {
     double filled = fmin(1.0, (double)p->tiles / pave__units(device));
-    double l2 = pave__ns_over(p->bytes_l2, device->l2_bytes_per_s * filled);
+    return pave__ns_over(p->bytes_l2, device->l2_bytes_per_s * filled);
+}
+
+void pave__conclude(const pave_device_info *device, double compute, double latency, pave__prediction *p) {
+    double l2 = l2_ns(device, p);
     double memory = pave__ns_over(p->bytes_memory, device->memory_bytes_per_s);
     double busy = fmax(fmax(compute, latency), fmax(l2, memory));
     p->ns = busy + device->launch_ns;
@@ -242,7 +250,7 @@ void pave__conclude(const pave_device_info *device, double compute, double laten
 }
 
 /* A unit's clock, which follows from the FMA rate: 128 lanes a unit, 64 on capability 8.0. */
-static double clock_of(const pave_device_info *device) {
+double pave__clock(const pave_device_info *device) {
     double lanes = device->compute_capability == 80 ? 64 : 128;
     return pave__peak(device, PAVE_PATH_FMA) / (pave__units(device) * 2 * lanes);
 }
@@ -250,7 +258,7 @@ static double clock_of(const pave_device_info *device) {
 /* A tile's epilogue, where it is not hidden. */
 static double epilogue_ns(const pave_device_info *device, const pave__row *row) {
     if (row->path == PAVE_PATH_FMA || pave__blocks_per_unit(device, row) > 1) return 0;
-    return pave__ns_over(EPILOGUE_CLOCKS * row->bm * row->bn, clock_of(device));
+    return pave__ns_over(EPILOGUE_CLOCKS * row->bm * row->bn, pave__clock(device));
 }
 
 /* Shared-memory time of a tile that is not hidden: each warp reads its rows of both operands, and the block
@@ -260,7 +268,7 @@ static double shared_ns(const pave_device_info *device, const pave__row *row, co
     if (row->path == PAVE_PATH_FMA || row->direct || row->wm <= 0 || row->wn <= 0) return 0;
     double warps = (double)(row->bm / row->wm) * (row->bn / row->wn);
     double bytes = (warps * (row->wm + row->wn) + row->bm + row->bn) * padded_k * load->a_bytes;
-    return SHARED_SHARE * pave__ns_over(bytes, clock_of(device) * SHARED_BYTES_A_CLOCK);
+    return SHARED_SHARE * pave__ns_over(bytes, pave__clock(device) * SHARED_BYTES_A_CLOCK);
 }
 
 /* Tiles of the unit that has the most, and how many of them it has at a time. */
@@ -287,16 +295,26 @@ static double waiting_ns(const pave_device_info *device, const pave__row *row, c
         double rows = row->path == PAVE_PATH_FMA ? fmin(row->bm, (double)load->m) : row->bm;
         double a_bytes = tiles_at_once(device, p) * rows * bk * load->a_bytes;
         return turns_of(device, p) * (steps + 1) *
-               (DIRECT_NS + pave__ns_over(a_bytes, clock_of(device) * SHARED_BYTES_A_CLOCK));
+               (DIRECT_NS + pave__ns_over(a_bytes, pave__clock(device) * SHARED_BYTES_A_CLOCK));
     }
     double in_flight = row->stages > 2 ? row->stages - 1 : 1;
-    return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS);
+    bool lone = row->path != PAVE_PATH_FMA && tiles_at_once(device, p) * row->threads < 32 * WARPS_BUSY;
+    return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS) * (lone ? LONE_SLOWDOWN : 1);
+}
+
+/* Memory that is busy answers later than a unit's steps count on, and steps that multiply, wait or read the L2 leave it idle: where
+ * both take about as long they take longer together, and the root of both squares says how much. */
+static double meeting_ns(const pave_device_info *device, double steps, const pave__prediction *p) {
+    if (device->kind != PAVE_DEVICE_GPU) return 0;
+    double memory = pave__ns_over(p->bytes_memory, device->memory_bytes_per_s);
+    return hypot(steps, memory) - fmax(steps, memory);
 }
 
 /* What is left to do when a direct row's tiles have come to the end of k. */
 static double joining_ns(const pave_device_info *device, const pave__row *row, const pave__prediction *p) {
     double values = (double)row->bm * row->bn * tiles_at_once(device, p);
-    return row->direct ? turns_of(device, p) * pave__ns_over(JOIN_CLOCKS * values, clock_of(device)) : 0;
+    if (!row->direct) return 0;
+    return turns_of(device, p) * pave__ns_over(JOIN_CLOCKS * values, pave__clock(device));
 }
 
 /* What tiles ask of the L2: the operands of each, but for A's rows that those of a unit with the same ones find in the L1. */
@@ -342,7 +360,13 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
     double b_once = (double)one.n * (double)one.k * load->b_bytes;
     p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + over_batch(device, &one, load->a_same, a_once, t.a) +
                                           over_batch(device, &one, load->b_same, b_once, t.b));
-    pave__conclude(device, compute, waiting_ns(device, row, &one, &p), &p);
+    double waiting = waiting_ns(device, row, &one, &p);
+    pave__conclude(device, compute, waiting, &p);
+    double l2 =
+        row->direct
+            ? 0
+            : l2_ns(device, &p); /* of which A is the smaller part, and most of that found in the L1 */
+    p.ns += meeting_ns(device, fmax(fmax(compute, waiting), l2), &p);
     p.ns += joining_ns(device, row, &p);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, pave__ns_over(p.flops, sustained) / busy) : 0;

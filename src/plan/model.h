@@ -26,6 +26,7 @@ int64_t pave__batches(const int64_t batch[PAVE_BATCH_DIMS]);
 /* Bytes that one element costs whoever reads its neighbours `stride` elements apart. */
 int pave__reach_bytes(const pave_device_info *device, int64_t stride, int elem_bytes);
 /* What the model's own rates are, for both of its files. */
+double pave__clock(const pave_device_info *device);
 int pave__units(const pave_device_info *device);
 double pave__peak(const pave_device_info *device, int path);
 double pave__ns_over(double amount, double rate);

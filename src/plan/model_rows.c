@@ -11,9 +11,13 @@
  * under a GPU's memory rate. More of them take as much longer. */
 #define ROUND_NS 1200.0
 #define ROUND_LOADS 4
-/* What adds slices of k waits for all of them, and for sums that were only just written: 64x4096x4096 in bfloat16, cut in four,
- * took 17.6 us on an H200 where 15.2 were predicted without, 2026-11-29. */
-#define SUM_NS 2400.0
+/* What adds slices of k waits for all of them, and for sums that were only just written, and reads them at this rate: 4 to 17 MB at
+ * 64 to 512 rows of 4096x4096 in bfloat16 on an H200, 2026-11-29. */
+#define SUM_NS 1600.0
+#define SUM_BYTES_PER_S 4e12
+/* What packs with scales has its rows' largest values to find before it stores, and a product waits for all of it: 3.6 to 6.7 us
+ * for 1 to 1024 rows there, the launch included. */
+#define SCALE_NS 2500.0
 #define ROW_NS 400.0
 #define TREE_NS 40.0
 /* Bytes of a lane's load along contiguous rows, and the loads in flight where it takes one value at a time. */
@@ -22,6 +26,9 @@
 #define TERMS_AT_ONCE 8
 /* A CPU's work-group: scheduling, and scalar start and end of a row. */
 #define CPU_GROUP_NS 80.0
+/* Clocks of a unit for each element of rows that no load of several meets: 3072x1111 took 16 us on an H200, 2026-11-29, from bfloat16
+ * to rows that are aligned and from float32 to scaled float16. */
+#define ELEMENT_CLOCKS 1.0
 /* Share of a unit's FMA peak that element-wise code reaches, and the operations an element beside it: exponentials' own few
  * are in a reduction's. */
 #define ELEMENTWISE_SHARE 0.25
@@ -175,8 +182,7 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
 /* Time that a GPU's waves wait on what depends on each other. */
 static double waiting_ns(const pave__row *row, const pave__step *s, double waves) {
     if (row->family == PAVE__MAP)
-        return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS) +
-               (s->slots > 0 ? SUM_NS : 0);
+        return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS);
     int64_t cols = parts_of(s, row->family) > 1 ? s->slice : columns(s, row->family);
     bool along = row->layout == PAVE__LAYOUT_ROWS;
     double lanes = (double)lanes_of(row);
@@ -195,6 +201,19 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
     return ceil(waves) * in_turn * (ROW_NS + trees * TREE_NS * log2(lanes) + passes * pass);
 }
 
+static bool one_by_one(const pave__row *row, const pave__step *s) {
+    return row->family == PAVE__MAP && row->layout == PAVE__LAYOUT_ROWS && s->slots == 0 &&
+           (s->in0.col != 1 || s->in0.row % 4 != 0);
+}
+
+/* What a GPU's maps take beside that because they depend on the launch before, or the next one on them. */
+static double dependence_ns(const pave__step *s, const pave__row *row) {
+    if (row->family != PAVE__MAP) return 0;
+    double values = (double)pave__batches(s->batch) * (double)s->m * (double)s->k * terms(s, row->family);
+    if (s->slots > 0) return SUM_NS + pave__ns_over(values * pave__type_bytes(PAVE_T_F32), SUM_BYTES_PER_S);
+    return pave__has_scales(s->out.type) ? SCALE_NS : 0;
+}
+
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row, const pave__step *s) {
     pave__prediction p = {0};
     pave__count_waves(device, row, pave__rows_tiles(device, row, s), &p);
@@ -211,11 +230,14 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     if (device->kind == PAVE_DEVICE_GPU) {
         latency = waiting_ns(row, s, p.waves);
         compute = pave__ns_over(p.flops, rate);
+        if (one_by_one(row, s))
+            compute = fmax(compute, pave__ns_over(elems * ELEMENT_CLOCKS, units * pave__clock(device)));
     } else { /* whole blocks a core */
         double deep = ceil(tiles / units);
         compute = deep * (CPU_GROUP_NS + (tiles > 0 ? pave__ns_over(p.flops / tiles, rate / units) : 0));
     }
     pave__conclude(device, compute, latency, &p);
+    if (device->kind == PAVE_DEVICE_GPU) p.ns += dependence_ns(s, row);
     /* What streams is measured against the memory's rate, its own ceiling. */
     double busy = p.ns - device->launch_ns;
     p.utilisation =
