@@ -98,7 +98,10 @@ PAVE_ABI_CHECK(pave_abi_group, 104);
  * batch index b has the index (Σ b[d] batch[d]) / row + r: such matrices lie one behind the other. The sum of products is
  * multiplied by both rows' scales before the chain; `scale` stands for A's where it has none.
  * Where k_slice is not 0, batch index 0 counts slices of k: index s multiplies [s * k_slice, (s + 1) * k_slice) of k alone,
- * and batch[0] of a and b is a slice's way along k. Such a launch has no links, no states and no groups.
+ * and batch[0] of a and b is a slice's way along k. Such a launch has no groups and no states, and no links unless `slots` is not 0:
+ * then it is how many slices there are, and they are joined. Each block leaves its tile's sums at p_offset of P, [tile][slice][bm *
+ * bn] float32 in an order of its own, and counts itself in the tile's u32 of G, all 0 before and after; the last to come adds all
+ * slices' in order and makes y of them.
  * A block takes tiles first, first + blocks, … of batches * tiles_m * tiles_n (or of all groups' tiles), one batch after
  * the other, so any grid is right. With groups, m is all groups' rows and batch is 1. */
 typedef struct pave_abi_gemm {
@@ -106,7 +109,7 @@ typedef struct pave_abi_gemm {
     pave_i64 batch[PAVE_BATCH_DIMS];
     pave_abi_view a, b, y;
     pave_i64 p_offset, g_offset; /* bytes */
-    pave_i64 slots;              /* partial states a row: ceil(n / slice) */
+    pave_i64 slots;              /* partial states a row: ceil(n / slice); or slices that are joined */
     pave_i64 tiles;              /* of all groups */
     pave_i64 a_scale, b_scale;   /* bytes; 0: none */
     pave_i32 k_slice;            /* 0: all of k */
@@ -133,9 +136,10 @@ PAVE_ABI_CHECK(pave_abi_gemm, 904);
  *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).
  * join:      y[r] = chain(reduction of row r's `slots` states, laid out the same at byte x.offset of X); cols is how many
  *            values each row had, for the mean.
- * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols); where slots > 0, of the
- *            row's logsumexp states, which lie as a join's do at byte `width` of the last tensor's argument, t9: a launch with
- *            slots has at most PAVE_ABI_LINKS - 1 links. A block then makes columns [s * slice, (s + 1) * slice). */
+ * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols). Where slots > 0, a block
+ *            takes columns [s * slice, (s + 1) * slice) at a time, first for their state of a softmax, which lies as a join's do at
+ *            byte `width` of the last tensor's argument, t9, and `ahead` rows later for their values. t8 has a u32 that counts
+ *            blocks' turns and one for each row, all 0 before and after; a launch with slots has no tensor of a link there. */
 typedef struct pave_abi_rows {
     pave_i64 rows, cols, width;
     pave_i64 batch[PAVE_BATCH_DIMS];
@@ -145,7 +149,7 @@ typedef struct pave_abi_rows {
     pave_i32 x_type, y_type;
     pave_i32 reduce; /* pave_reduction */
     pave_i32 link_count;
-    pave_i32 reserved;
+    pave_i32 ahead; /* normalize with slots: rows between a row's states and its values */
     pave_abi_link links[PAVE_ABI_LINKS];
 } pave_abi_rows;
 PAVE_ABI_CHECK(pave_abi_rows, 824);
@@ -162,6 +166,7 @@ PAVE_ABI_CHECK(pave_abi_peak, 16);
 #define PAVE_GEMM_BUFFERS (5 + PAVE_ABI_LINKS)
 #define PAVE_ROWS_BUFFERS (2 + PAVE_ABI_LINKS)
 #define PAVE_ROWS_STATES (PAVE_ROWS_BUFFERS - 1) /* normalize: the argument that has the states */
+#define PAVE_ROWS_COUNTS (PAVE_ROWS_BUFFERS - 2) /* and the counts */
 #define PAVE_PEAK_BUFFERS 1
 
 #endif

@@ -53,7 +53,7 @@
 #define LOCAL_gemm_tile(BM, BN, BK, WM, WN) (2 * (BK) * ((BM) + (BN)) * FLOAT_BYTES + 8)
 
 /* clang-format off */
-#define BY_WARPS(NAME, BACKEND, SOURCE, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
+#define BY_WARPS(NAME, BACKEND, SOURCE, JOINS, IN, A, B, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
     {.name = TEXT(NAME),                                                                  \
      .family = PAVE__GEMM,                                                                \
      .backend = PAVE__##BACKEND,                                                          \
@@ -63,6 +63,7 @@
      .a_type = PAVE_T_##A,                                                               \
      .b_type = PAVE_T_##B,                                                   \
      .bm = (BM), .bn = (BN), .bk = (BK), .wm = (WM), .wn = (WN), .stages = (STAGES),      \
+     .joins = (JOINS),                                                                    \
      .threads = ((BM) / (WM)) * ((BN) / (WN)) * 32,                                       \
      .align = 16,                                                                         \
      .layout = PAVE__LAYOUT_ROWS,                                                         \
@@ -72,10 +73,10 @@
      .shared_bytes = ((BM) + (BN)) * (BK) * BYTES_##IN * (STAGES),                        \
      .efficiency = (EFFICIENCY),                                                          \
      .source = (SOURCE)},
-#define MMA(NAME, ...) BY_WARPS(NAME, CUDA, NULL, __VA_ARGS__)
-#define PTX(NAME, ...) BY_WARPS(NAME, OPENCL, "gemm_mma", __VA_ARGS__)
+#define MMA(NAME, ...) BY_WARPS(NAME, CUDA, NULL, 1, __VA_ARGS__)
+#define PTX(NAME, ...) BY_WARPS(NAME, OPENCL, "gemm_mma", 0, __VA_ARGS__)
 #define PTX_FMA(NAME, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY) \
-    BY_WARPS(NAME, OPENCL, "gemm_fma", F32, F32, F32, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)
+    BY_WARPS(NAME, OPENCL, "gemm_fma", 0, F32, F32, F32, BM, BN, BK, WM, WN, STAGES, REGISTERS, EFFICIENCY)
 /* What CUDA's rows on the ordinary units share. */
 #define ON_FMA_UNITS(NAME, IN, BM, BN, BK, REGISTERS, EFFICIENCY)                         \
      .name = TEXT(NAME),                                                                  \

@@ -48,6 +48,7 @@ typedef struct pave__row {
     int stages;        /* depth of the copy pipeline; 1: none */
     int direct;        /* gemm: 1: stages × bk of its columns of B are always under way, straight to registers, and A is read
                         * through the L1, which a unit's blocks share */
+    int joins;         /* gemm: 1: of a tile's slices of k the last block to end adds all, and makes y of them */
     int threads;       /* a block; fixed */
     int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */

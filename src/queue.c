@@ -45,6 +45,7 @@ void pave_queue_destroy(pave_queue **handle) {
     pave__calls_free(queue);
     backend_of(context)->queue_close(queue->native);
     if (queue->workspace) backend_of(context)->memory_free(context->native, queue->workspace);
+    if (queue->counters) backend_of(context)->memory_free(context->native, queue->counters);
     free(queue);
     pave__context_release(context);
 }

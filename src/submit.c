@@ -112,7 +112,7 @@ static int32_t load_type(int type) {
 
 static void fill_gemm(const run *r, const pave__step *step, const place p[4], launch_args *out) {
     pave_abi_gemm *a = &out->abi.gemm;
-    bool reduces = step->partial.place != PAVE__AT_NONE;
+    const bool joined = pave__is_joined(step), reduces = step->partial.place != PAVE__AT_NONE && !joined;
     a->m = step->m;
     a->n = step->n;
     a->k = step->k;
@@ -121,7 +121,7 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     a->b = view_of(&step->in1, p[1]);
     a->y = view_of(&step->out, p[2]);
     a->p_offset = p[3].offset;
-    a->slots = step->slots;
+    a->slots = joined ? step->batch[0] : step->slots;
     a->k_slice = (int32_t)step->k_slice;
     /* Slices of k are all of one matrix, whose rows have one scale each. */
     const int64_t matrices[PAVE_BATCH_DIMS] = {step->k_slice ? 1 : step->batch[0], step->batch[1],
@@ -135,7 +135,7 @@ static void fill_gemm(const run *r, const pave__step *step, const place p[4], la
     a->group_count = (int32_t)step->groups;
     a->g_offset = step->table_offset;
     for (int i = 0; i < 4; i++) out->buffers[i] = p[i].memory;
-    out->buffers[4] = step->groups ? r->queue->workspace : NULL;
+    out->buffers[4] = step->groups ? r->queue->workspace : joined ? r->queue->counters : NULL;
     int links = fill_links(r, step, a->links, out->buffers + 5);
     a->link_count = (int16_t)add_exponent(&step->out, a->links, links);
     out->bytes = sizeof *a;
@@ -165,11 +165,15 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     out->buffers[1] = p[split ? 3 : 2].memory;
     if (slices) {
         a->width = p[1].offset;
-        out->buffers[PAVE_ROWS_STATES] = p[1].memory;
+        a->ahead = step->ahead;
     }
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
+    assert(!slices || a->link_count <= PAVE_ROWS_COUNTS - 2);
+    if (slices) {
+        out->buffers[PAVE_ROWS_STATES] = p[1].memory;
+        out->buffers[PAVE_ROWS_COUNTS] = r->queue->counters;
+    }
     a->link_count = add_exponent(&step->out, a->links, a->link_count);
-    assert(!slices || a->link_count < PAVE_ABI_LINKS);
     out->bytes = sizeof *a;
     out->used = offsetof(pave_abi_rows, links) + (size_t)a->link_count * sizeof a->links[0];
     out->buffer_count = PAVE_ROWS_BUFFERS;
@@ -260,8 +264,32 @@ static pave_status ensure_workspace(pave_queue *queue, uint64_t bytes) {
     return PAVE_OK;
 }
 
+/* Counters, which each launch leaves as it found them. */
+static pave_status ensure_counters(pave_queue *queue, const pave__plan_data *plan) {
+    const pave__backend *backend = queue->context->device->backend;
+    const uint64_t bytes = PAVE__COUNTERS * sizeof(uint32_t);
+    const uint32_t zero = 0;
+    bool counts = false;
+    for (int32_t i = 0; i < plan->step_count; i++) counts = counts || pave__counts(&plan->steps[i]);
+    if (!counts || queue->counters) return PAVE_OK;
+    void *memory;
+    pave_status status = backend->memory_alloc(queue->context->native, bytes, &memory);
+    if (status) return status;
+    status = backend->fill(queue->native, memory, 0, bytes, &zero, sizeof zero);
+    if (status)
+        backend->memory_free(queue->context->native, memory);
+    else
+        queue->counters = memory;
+    return status;
+}
+
+static pave_status ensure_memory(pave_queue *queue, const pave__plan_data *plan) {
+    pave_status status = ensure_workspace(queue, plan->workspace_bytes);
+    return status ? status : ensure_counters(queue, plan);
+}
+
 pave_status pave__make_ready(pave_queue *queue, const pave_plan *plan) {
-    pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
+    pave_status status = ensure_memory(queue, &plan->data);
     for (int i = 0; !status && i < plan->data.step_count; i++) {
         void *kernel;
         status =
@@ -296,7 +324,7 @@ pave_status pave__plan_ready(pave_queue *queue, const pave__problem *problem, pa
 
 /* What can fail for want of memory or a kernel fails before the first launch, so that y stays untouched. */
 static pave_status prepare(pave_queue *queue, const pave_plan *plan, const pave__job *job, ready *list) {
-    pave_status status = ensure_workspace(queue, plan->data.workspace_bytes);
+    pave_status status = ensure_memory(queue, &plan->data);
     for (int i = 0; !status && i < plan->data.step_count; i++) {
         const pave__step *step = &plan->data.steps[i];
         list[i].packed = NULL;

@@ -157,9 +157,10 @@ static void run_gemm(const pave__row *row, const pave_abi_gemm *g, void *const *
     for (int64_t i = 0; i < g->group_count; i++) run_group(row, g, i, buffers);
     if (g->group_count) return;
     product q = {.m = g->m, .n = g->n, .k = g->k, .a = g->a, .b = g->b, .y = g->y};
-    for (int64_t left = batch_count(g->batch); left > 0; left--) {
+    const int joined = g->k_slice && g->slots;
+    for (int64_t left = joined ? 1 : batch_count(g->batch); left > 0; left--) {
         int64_t k_left = g->k - q.at.batch[0] * g->k_slice;
-        if (g->k_slice) q.k = k_left < g->k_slice ? k_left : g->k_slice;
+        if (g->k_slice && !joined) q.k = k_left < g->k_slice ? k_left : g->k_slice;
         q.states = batch_index(g->batch, q.at.batch) * g->m;
         run_product(row, g, &q, buffers);
         next_batch(g->batch, q.at.batch);

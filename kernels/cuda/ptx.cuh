@@ -76,6 +76,13 @@ __device__ __forceinline__ void forget_memory() {
     asm volatile("" ::: "memory");
 }
 
+/* What another block wrote before it changed *at is seen behind this. */
+__device__ __forceinline__ unsigned load_acquire(const unsigned *at) {
+    unsigned v;
+    asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(v) : "l"(at) : "memory");
+    return v;
+}
+
 /* Every thread of every kernel comes here before it touches memory: what launches before this one on the queue have read and
  * written, they are done with behind it. From 9.0 on a launch may begin when the blocks of the one before have ended and its
  * memory has not come to rest; what needs the arguments alone is done meanwhile. */

@@ -74,12 +74,13 @@ constexpr int64_t NO_TILE = INT64_MAX;
 struct tile_job {
     tile_operand a, b;
     int64_t y_offset, y_row; /* bytes; of row 0, column 0 in the product's y */
-    int64_t p_index;         /* state of row 0, slot 0 */
+    int64_t p_index;         /* state of row 0, slot 0; where slices are joined, the tile's number in the product */
     int64_t k, n;
     int64_t row, row_end, col;
     int64_t a_scale, b_scale; /* byte of row 0's scale in the product; 0: none */
     int64_t next;             /* the tile that this block takes after this one, or NO_TILE */
     int batch[PAVE_BATCH_DIMS];
+    int joined; /* slices of k that the last block of this tile adds; 0: none */
 };
 static_assert(sizeof(tile_job) <= 256, "three beside 48 KiB of tiles, twice in an Ada unit");
 
@@ -186,7 +187,9 @@ template <int BM, int BN, int B_BYTES, int A_BYTES = B_BYTES> struct gemm_raster
         job.k = of.k, job.n = of.n;
         job.y_row = of.y_row * element_bytes(args.y_type);
         job.y_offset = args.y.offset + of.y_offset - of.row_base * job.y_row;
-        job.p_index = args.p_offset / 8 + state_row * args.slots;
+        job.joined = args.k_slice > 0 ? static_cast<int>(args.slots) : 0;
+        job.p_index = job.joined ? tile_m * grid(args, of.m, of.n).tiles_n + tile_n
+                                 : args.p_offset / 8 + state_row * args.slots;
         job.row = of.row_base + tile_m * BM, job.row_end = of.row_base + of.m;
         job.col = tile_n * BN;
         job.a_scale = scales(args.a_scale, of.a_offset, job.a.row);

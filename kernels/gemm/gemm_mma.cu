@@ -17,6 +17,7 @@
 #include "kernels/cuda/raster.cuh"
 #include "kernels/gemm/mma_epilogue.cuh"
 #include "kernels/gemm/mma_float8.cuh"
+#include "kernels/gemm/mma_join.cuh"
 #include "kernels/gemm/mma_pairs.cuh"
 #include "kernels/gemm/rows.h"
 #include <type_traits>
@@ -320,11 +321,14 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
     mma_copier<T> copier;
     copier.start(buffers, jobs[0]);
     mma_fill<T>(copier, shared);
-    int now = 0;
+    __shared__ int turns[T::WARPS]; /* each warp's slot, for which the epilogue has no registers */
+    int &turn = turns[threadIdx.x / 32];
+    turn = 0;
+    __syncwarp();
 #pragma unroll 1
     while (true) {
-        const tile_job &job = jobs[now];
-        const int after = now == 2 ? 0 : now + 1;
+        tile_job &job = jobs[turn];
+        const int after = turn == 2 ? 0 : turn + 1;
         if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[after]);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
@@ -337,14 +341,15 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
             copier.start(buffers, jobs[after]);
             mma_fill<T>(copier, shared);
         }
-        mma_epilogue<T>(args, buffers, t, job, acc,
-                        dynamic_shared() + (T::STAGES - 1) * T::STAGE_BYTES);
+        if (job.joined == 0 || mma_join<T>(args, buffers, job, acc))
+            mma_epilogue<T>(args, buffers, t, job, acc, dynamic_shared() + (T::STAGES - 1) * T::STAGE_BYTES);
         if (job.next == NO_TILE) break;
-        /* Found again: the epilogue has no registers to keep it in. */
-        forget(now);
         forget_memory();
-        now = now == 2 ? 0 : now + 1;
-        copier.start(buffers, jobs[now], T::STAGES - 1);
+        const int next = turn == 2 ? 0 : turn + 1;
+        __syncwarp();
+        turn = next;
+        __syncwarp();
+        copier.start(buffers, jobs[next], T::STAGES - 1);
     }
 }
 

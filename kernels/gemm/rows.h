@@ -86,8 +86,8 @@
 #define PAVE_GEMM_CL_ROWS(X)                                                                  \
     X(pave_gemm_cpu_12x32_f32, CPU, F32, 264, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)         \
     X(pave_gemm_cpu_96x128_f32, CPU, F32, 96, 128, 256, 12, 32, 1, 0, 0.65, gemm_cpu)         \
-    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)         \
-    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 256, 256, 12, 32, 1, 0, 0.70, gemm_cpu)       \
+    X(pave_gemm_cpu_12x32_f16, CPU, F16, 264, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)         \
+    X(pave_gemm_cpu_12x32_bf16, CPU, BF16, 264, 256, 256, 12, 32, 1, 0, 0.75, gemm_cpu)       \
     X(pave_gemm_tile_128x128x8_f32, GPU, F32, 128, 128, 8, 8, 8, 256, 128, 0.44, gemm_tile)   \
     X(pave_gemm_tile_128x128x8_f16, GPU, F16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile)   \
     X(pave_gemm_tile_128x128x8_bf16, GPU, BF16, 128, 128, 8, 8, 8, 256, 128, 0.36, gemm_tile) \

@@ -3,8 +3,8 @@
  * width. ACROSS rows turn tiles by way of shared memory, so that x is read along its rows' direction and y written along
  * its columns'.
  *
- * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads, blocks)   a row a block, to F16S or F16X2; up to cols are read
- *                              once; blocks a compute unit that registers leave room for
+ * PAVE_MAP_SCALE_CUDA_ROWS(X): X(name, to, cols, threads, blocks)   a row a block, to F16S or F16X2; up to cols are under way
+ *                              at once, and read once; blocks a compute unit that registers leave room for
  * PAVE_MAP_SCALE_CL_ROWS(X): X(name, kind, to, cols, threads, blocks, source)
  * PAVE_MAP_SUM_CUDA_ROWS(X): X(name, rows, cols, threads), PAVE_MAP_SUM_CL_ROWS(X): X(name, kind, cols, threads, source)
  *                              as MAP, ROWS, each value the sum of slots
@@ -19,7 +19,8 @@
     X(pave_map_turn_any, ACROSS, 64, 64, 256)
 
 #define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
-    X(pave_map_scale_any, F16S, 4096, 128, 8)  \
+    X(pave_map_scale_any, F16S, 4096, 128, 8)       \
+    X(pave_map_scale_long_any, F16S, 16384, 512, 2) \
     X(pave_map_pair_any, F16X2, 4096, 128, 7)
 
 #define PAVE_MAP_SCALE_CL_ROWS(X) X(pave_map_scale_item_any, GPU, F16S, 4096, 128, 7, map_scale)

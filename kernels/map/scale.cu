@@ -2,8 +2,8 @@
  * A matrix as float16 with a power of two for each row: 11 significant bits (F16S) or, as the sum of two (F16X2), 22 for all
  * that is not far below its row's largest, where float16 alone has no range. Rows of the table PAVE_MAP_SCALE_CUDA_ROWS.
  *
- * Work: a block a row, four consecutive columns a thread at a time. A row of up to COLS stays in registers between its maximum
- * and its store; of a longer one the rest is read again. Alignment: none needed; four elements that lie on a multiple of
+ * Work: a block a row, four consecutive columns a thread at a time, COLS of the row under way at once. A row of up to COLS stays
+ * in registers between its maximum and its store; of a longer one the rest is read again. Alignment: none needed; four elements that lie on a multiple of
  * their size move at once. Shared memory: a maximum a warp. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/space.cuh"
@@ -63,32 +63,31 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
     for (int64_t unit = block_index(); unit < units; unit += block_count()) {
         const row_place place = unit_place(args, unit, args.rows, 1, 1);
         const char *from = static_cast<const char *>(x) + place_offset(args.x, type, place, 0);
-        auto load = [&](int64_t col, float(&v)[4]) {
-            operand_load<4>(element_at(from, type, col * args.x.col), type, args.x.col,
-                            quad_count(args.cols - col), v);
-        };
+        const bool in_quads = whole_quads(args.x, type, args.cols, from);
         float kept[KEPT][4];
-        uint32_t largest = 0;
-        if (whole_quads(args.x, type, args.cols, from)) {
-            unsigned here = 0;
+        auto load = [&](int64_t at) {
+            const int64_t col = first + at;
+            if (in_quads) {
+                unsigned here = 0;
 #pragma unroll
-            for (int i = 0; i < KEPT; i++) here |= first + i * STEP < args.cols ? 1u << i : 0;
-            quads_load(element_at(from, type, first), type, STEP * element_bytes(type), here, kept);
-        } else {
-            const int64_t left = args.cols - first;
+                for (int i = 0; i < KEPT; i++) here |= col + i * STEP < args.cols ? 1u << i : 0;
+                quads_load(element_at(from, type, col), type, STEP * element_bytes(type), here, kept);
+                return;
+            }
+            const int64_t left = args.cols - col;
             int count[KEPT];
 #pragma unroll
             for (int i = 0; i < KEPT; i++) count[i] = static_cast<int>(left < COLS ? left : COLS) - i * STEP;
-            elements_load<KEPT>(element_at(from, type, first * args.x.col), type, args.x.col,
-                                STEP * args.x.col, count, kept);
-        }
-#pragma unroll
-        for (int i = 0; i < KEPT; i++) largest = magnitude(kept[i], largest);
+            elements_load<KEPT>(element_at(from, type, col * args.x.col), type, args.x.col, STEP * args.x.col,
+                                count, kept);
+        };
+        uint32_t largest = 0;
+        /* The first columns last, which are then here. */
 #pragma unroll 1
-        for (int64_t col = first + COLS; col < args.cols; col += STEP) {
-            float v[4];
-            load(col, v);
-            largest = magnitude(v, largest);
+        for (int64_t at = (args.cols - 1) / COLS * COLS; at >= 0; at -= COLS) {
+            load(at);
+#pragma unroll
+            for (int i = 0; i < KEPT; i++) largest = magnitude(kept[i], largest);
         }
         const int exponent = scale_exponent(block_largest<THREADS>(largest));
         const float inverse = __uint_as_float(static_cast<uint32_t>(254 - exponent) << 23);
@@ -99,18 +98,16 @@ __device__ __forceinline__ void map_scale(const pave_abi_rows &args, const void 
                 static_cast<uint32_t>(exponent) << 23;
         char *to = static_cast<char *>(y) + args.y.offset +
                    (before + place.row * args.y.row) * (TO == PAVE_T_F16S ? 2 : 4);
-        auto store = [&](int64_t col, float(&v)[4]) {
-#pragma unroll
-            for (int c = 0; c < 4; c++) v[c] *= inverse;
-            scaled_store<TO>(to, col, quad_count(args.width - col), v);
-        };
-#pragma unroll
-        for (int i = 0; i < KEPT; i++) store(first + i * STEP, kept[i]);
 #pragma unroll 1
-        for (int64_t col = first + COLS; col < args.width; col += STEP) {
-            float v[4];
-            load(col, v);
-            store(col, v);
+        for (int64_t at = 0; at < args.width; at += COLS) {
+            if (at > 0) load(at);
+#pragma unroll
+            for (int i = 0; i < KEPT; i++) {
+                const int64_t col = first + at + i * STEP;
+#pragma unroll
+                for (int c = 0; c < 4; c++) kept[i][c] *= inverse;
+                scaled_store<TO>(to, col, quad_count(args.width - col), kept[i]);
+            }
         }
     }
 }

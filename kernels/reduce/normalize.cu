@@ -5,7 +5,7 @@
  * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member, or four neighbouring rows by
  * chunks of quads across them. Rows of one chunk stay in registers and are read once; longer ones are read again in each pass.
  * y may be x: all passes that read others' values end in a merge of the team before a value is stored, and a member stores only
- * the quads that it loads. Rows that are too few for the device come by slices (normalize_slices). Alignment: none needed; quads
+ * the quads that it loads. Rows that registers do not hold, or too few for the device, may come by slices (normalize_slices). Alignment: none needed; quads
  * that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/reduce/chunk.cuh"
@@ -341,45 +341,118 @@ __device__ __forceinline__ void normalize_rows(const pave_abi_rows &args, const 
     }
 }
 
-/* A row's logsumexp, begun with one member's share of its slots' states: every member's slot and those MEMBERS slots on. */
-template <typename TEAM>
-__device__ __forceinline__ float2 fold_states(const float2 *states, int64_t slots, float2 s) {
+/* What a block does in its turn: leave the state of a row's slice, or make its values. */
+struct slice_turn {
+    unsigned row, slot;
+    bool leaves;
+};
+
+/* How slices of rows that lie one behind the other come in turn: those of the first `ahead` rows leave their states, then each
+ * that leaves one is followed by one of the row `ahead` rows before, which makes values and finds in the L2 what it reads. A block
+ * takes its turns by tickets, so that it waits only for blocks that have begun. */
+struct slice_turns {
+    float2 *states;
+    unsigned *counts; /* tickets; then of each row the slices whose states are there */
+    unsigned rows, slots, ahead;
+
+    __device__ __forceinline__ slice_turns(const pave_abi_rows &args, const tensors &t)
+        : states(reinterpret_cast<float2 *>(static_cast<char *>(const_cast<void *>(t.t9)) + args.width)),
+          counts(static_cast<unsigned *>(const_cast<void *>(t.t8))),
+          rows(static_cast<unsigned>(unit_count(args, args.rows, 1))),
+          slots(static_cast<unsigned>(args.slots)), ahead(static_cast<unsigned>(args.ahead)) {
+    }
+
+    __device__ __forceinline__ unsigned count() const {
+        return 2 * slots * rows;
+    }
+
+    /* The next turn, the same for the whole block. */
+    __device__ __forceinline__ slice_turn take() const {
+        __shared__ unsigned taken;
+        __syncthreads();
+        if (threadIdx.x == 0) taken = atomicInc(counts, count() - 1);
+        __syncthreads();
+        unsigned turn = taken;
+        if (turn < ahead * slots) return {turn / slots, turn % slots, true};
+        turn -= ahead * slots;
+        const unsigned pair = turn / 2, row = pair / slots;
+        if (row < rows - ahead) return {turn % 2 ? row : row + ahead, pair % slots, turn % 2 == 0};
+        turn -= (rows - ahead) * slots;
+        return {turn / slots, turn % slots, false};
+    }
+
+    /* One thread's: a slice's state is there; all of a row's are, and one slice less waits for them. A row's count ends at 0. */
+    __device__ __forceinline__ void leave(const slice_turn &turn, float2 s) const {
+        __stcg(states + static_cast<int64_t>(turn.row) * slots + turn.slot, s);
+        __threadfence();
+        atomicInc(counts + 1 + turn.row, 2 * slots - 1);
+    }
+
+    __device__ __forceinline__ void wait(const slice_turn &turn) const {
+        while (load_acquire(counts + 1 + turn.row) < slots) {
+        }
+        atomicInc(counts + 1 + turn.row, 2 * slots - 1);
+    }
+};
+
+/* The state of columns [from, end) of a row: every member's. */
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ float2 slice_state(CHUNK &chunk, int64_t from, float2 *shared) {
+    float2 s[1] = {pave_state_begin(PAVE_REDUCE_LOGSUMEXP)};
 #pragma unroll 1
-    for (int64_t slot = TEAM::member() + TEAM::MEMBERS; slot < slots; slot += TEAM::MEMBERS)
-        s = state_merge(PAVE_REDUCE_LOGSUMEXP, s, states[slot]);
-    return s;
+    for (int64_t first = from; first < chunk.cols; first += CHUNK::SPAN) {
+        chunk.template load<false>(first, -PV_INF);
+        chunk.fold_exp(s);
+    }
+    return TEAM::merge(PAVE_REDUCE_LOGSUMEXP, s[0], shared);
 }
 
-/* Slices of rows whose states a reduction has left: a block a slice. Each block merges all of its row's, in one order, so that
- * a row has one logsumexp. What the reduction read last is met first: slices are taken from the last one down, and chunks of a
- * slice as well. The first chunk is on its way while the states are merged. */
+/* A row's logsumexp: every member's. All of its slices merge its states in the same order. */
+template <typename TEAM>
+__device__ __forceinline__ float2 merge_states(const float2 *states, int64_t slots, float2 *shared) {
+    float2 s = pave_state_begin(PAVE_REDUCE_LOGSUMEXP);
+#pragma unroll 1
+    for (int64_t slot = TEAM::member(); slot < slots; slot += TEAM::MEMBERS)
+        s = state_merge(PAVE_REDUCE_LOGSUMEXP, s, __ldcg(states + slot));
+    return TEAM::merge(PAVE_REDUCE_LOGSUMEXP, s, shared);
+}
+
+/* A slice's values, of states that are all there. */
+template <typename TEAM, typename CHUNK>
+__device__ __forceinline__ void slice_values(const pave_abi_rows &args, const tensors &t, void *y,
+                                             const row_place &place, CHUNK &chunk, int64_t from,
+                                             const float2 *states, float2 *shared) {
+    row_form form[1] = {};
+#pragma unroll 1
+    for (int64_t first = from; first < chunk.cols; first += CHUNK::SPAN) {
+        chunk.template load<true>(first, -PV_INF);
+        if (first == from)
+            form[0] = form_of_state(args.reduce, merge_states<TEAM>(states, args.slots, shared));
+        chunk.apply(args.reduce, form, false);
+        chunk.store(args, t, y, place, first);
+    }
+}
+
 template <typename TEAM, typename CHUNK>
 __device__ __forceinline__ void normalize_slices(const pave_abi_rows &args, const void *x, void *y,
                                                  const tensors &t) {
     static_assert(TEAM::TILE == 1 && CHUNK::ROWS == 1, "a block a slice");
     __shared__ float2 shared[TEAM::STATES];
-    const float2 *all = reinterpret_cast<const float2 *>(static_cast<const char *>(t.t9) + args.width);
-    const int64_t units = unit_count(args, args.rows, args.slots);
+    const slice_turns turns(args, t);
 #pragma unroll 1
-    for (int64_t unit = block_index(); unit < units; unit += block_count()) {
-        const row_place place = TEAM::place(args, units - 1 - unit, args.rows, args.slots);
-        const float2 *states = all + (place.matrix * args.rows + place.row) * args.slots;
-        float2 s = pave_state_begin(PAVE_REDUCE_LOGSUMEXP);
-        if (TEAM::member() < args.slots) s = states[TEAM::member()];
+    for (int64_t unit = block_index(); unit < turns.count(); unit += block_count()) {
+        const slice_turn turn = turns.take();
+        const int64_t before = turn.row * args.slots, from = turn.slot * args.slice;
+        const row_place place = TEAM::place(args, before + turn.slot, args.rows, args.slots);
         CHUNK chunk(args, x, place, TEAM::member());
-        const int64_t from = place.part * args.slice;
         chunk.end_at(from + args.slice);
-        const int64_t last = from + (chunk.cols - from - 1) / CHUNK::SPAN * CHUNK::SPAN;
-        row_form form[1] = {};
-#pragma unroll 1
-        for (int64_t first = last; first >= from; first -= CHUNK::SPAN) {
-            chunk.template load<true>(first, -PV_INF);
-            if (first == last) {
-                s = TEAM::merge(PAVE_REDUCE_LOGSUMEXP, fold_states<TEAM>(states, args.slots, s), shared);
-                form[0] = form_of_state(args.reduce, s);
-            }
-            chunk.apply(args.reduce, form, false);
-            chunk.store(args, t, y, place, first);
+        if (turn.leaves) {
+            const float2 s = slice_state<TEAM>(chunk, from, shared);
+            if (threadIdx.x == 0) turns.leave(turn, s);
+        } else {
+            if (threadIdx.x == 0) turns.wait(turn);
+            __syncthreads();
+            slice_values<TEAM>(args, t, y, place, chunk, from, turns.states + before, shared);
         }
     }
 }

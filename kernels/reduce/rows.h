@@ -7,8 +7,7 @@
  *   lanes   that share a row: part of a warp, a warp or the block; ACROSS: share columns, of four rows each
  *   loads   that a lane has under way at once: of 16 bytes (reduce), of four values (normalize, ACROSS)
  *   blocks  a compute unit that registers leave room for
- * PAVE_NORMALIZE_SLICES_CUDA_ROWS: the same, of rows that take slices of softmax's and log_softmax's rows, whose states a split
- * reduction left, and nothing else.
+ * PAVE_NORMALIZE_SLICES_CUDA_ROWS: the same, of rows that take softmax's and log_softmax's rows by slices, and nothing else.
  * PAVE_JOIN_CUDA_ROWS(X): X(name, layout, rows, lanes, threads)
  * …_CL_ROWS(X): X(name, kind, layout, rows, threads, source) */
 #ifndef PAVE_KERNELS_REDUCE_ROWS_H
@@ -28,7 +27,7 @@
     X(pave_normalize_block_any, ROWS, 1, 512, 512, 4, 2)   \
     X(pave_normalize_across_any, ACROSS, 16, 64, 256, 16, 2)
 
-#define PAVE_NORMALIZE_SLICES_CUDA_ROWS(X) X(pave_normalize_slices_any, ROWS, 1, 256, 256, 8, 3)
+#define PAVE_NORMALIZE_SLICES_CUDA_ROWS(X) X(pave_normalize_slices_any, ROWS, 1, 256, 256, 8, 4)
 
 #define PAVE_JOIN_CUDA_ROWS(X) X(pave_join_warp_any, ROWS, 8, 32, 256)
 

@@ -94,6 +94,12 @@ bool pave__is_forced(const pave__planning *p, const pave__row *row) {
     return p->forced && is_named(p->forced, row);
 }
 
+bool pave__sum_forced(const pave__planning *p) {
+    for (size_t i = 0; i < p->row_count; i++)
+        if (p->rows[i].sums && pave__is_forced(p, &p->rows[i])) return true;
+    return false;
+}
+
 /* Whether two rows do the same work: a map to a form with scales or of sums is no other map's. */
 static bool alike(const pave__row *a, const pave__row *b) {
     if (a->family != b->family) return false;
@@ -190,23 +196,23 @@ static bool is_foreign(const pave__planning *p, const pave__work *work, const pa
 /* The best that `row` makes of a layer, by how it cuts k; or why there is nothing. */
 static pave__refusal weigh(const pave__planning *p, const pave__work *work, const pave__row *row,
                            pave__bundle *bundle, pave__choice *best) {
-    int64_t counts[PAVE__SPLITS_MAX];
+    pave__cut cuts[PAVE__CUTS_MAX];
     bool barred;
-    int count = pave__split_counts(p, work, row, counts, &barred);
-    pave__refusal no = pave__build_layer(p, work, row, counts[0], bundle, best);
+    int count = pave__cuts(p, work, row, cuts, &barred);
+    pave__refusal no = pave__build_layer(p, work, row, cuts[0], bundle, best);
     for (int i = 1; i < count && no.why == PAVE__WHY_NONE; i++) {
         pave__choice c;
-        if (pave__build_layer(p, work, row, counts[i], bundle, &c).why != PAVE__WHY_NONE) continue;
-        if (c.ns < best->ns * (best->splits > 1 ? 1 : CUT_BELOW)) *best = c;
+        if (pave__build_layer(p, work, row, cuts[i], bundle, &c).why != PAVE__WHY_NONE) continue;
+        if (c.ns < best->ns * (best->cut.slices > 1 ? 1 : CUT_BELOW)) *best = c;
     }
     return no;
 }
 
 /* Says that the chosen row would be weighed with its k cut, had the batch left a dimension for it. */
 static void tell_barred(const pave__planning *p, const pave__work *work, const pave__row *row) {
-    int64_t counts[PAVE__SPLITS_MAX];
+    pave__cut cuts[PAVE__CUTS_MAX];
     bool barred;
-    pave__split_counts(p, work, row, counts, &barred);
+    pave__cuts(p, work, row, cuts, &barred);
     if (barred) pave__refuse(p, row, work->index, PAVE__WHY_SPLIT, 0, 0);
 }
 
@@ -230,9 +236,9 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
     size_t best = pick_least(all, count);
     pave__choice chosen = {0};
     if (best < count)
-        pave__build_layer(record ? p : &quiet, work, all[best].row, all[best].splits, bundle, &chosen);
+        pave__build_layer(record ? p : &quiet, work, all[best].row, all[best].cut, bundle, &chosen);
     else if (record && unclosed)
-        pave__build_layer(p, work, unclosed, 1, bundle, &chosen);
+        pave__build_layer(p, work, unclosed, (pave__cut){.slices = 1}, bundle, &chosen);
     if (best == count) return (pave__choice){0};
     if (record) refuse_losers(p, work->index, all, count, best);
     if (record) tell_barred(p, work, chosen.row);

@@ -54,11 +54,17 @@ typedef struct pave__work {
     pave__form out; /* of its values where another layer reads them */
 } pave__work;
 
+/* How a gemm's k is cut: into as many as `slices`, 1 is not at all, whose sums the launch joins itself or another one adds. */
+typedef struct pave__cut {
+    int64_t slices;
+    bool joins;
+} pave__cut;
+
 typedef struct pave__choice {
     const pave__row *row; /* NULL: none can */
     pave__form in;        /* what it reads of a hidden layer */
     pave__prediction gemm;
-    int64_t splits; /* slices of k that were asked for; 1: none */
+    pave__cut cut;  /* that was asked for */
     double own_ns;  /* the gemm, what it needs packed, and the sum of its slices */
     double ns;      /* and what follows behind the last layer */
 } pave__choice;
@@ -78,6 +84,8 @@ pave__choice pave__choose_gemm(const pave__planning *p, const pave__work *work, 
 int64_t pave__forced_splits(const pave__planning *p, const pave__row *row);
 /* Whether `forced` names the row. */
 bool pave__is_forced(const pave__planning *p, const pave__row *row);
+/* Whether it names a row that adds slices' sums. */
+bool pave__sum_forced(const pave__planning *p);
 /* PAVE_OK, or PAVE_E_INVALID where a word of `forced` names no row. */
 pave_status pave__check_forced(const pave__row *rows, size_t row_count, const char *forced);
 void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, pave__why why, double have,
@@ -85,23 +93,26 @@ void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, 
 
 /* ---- layer.c: what one row makes of one layer */
 
-/* The launches of a layer on `row`, k in as many as `splits` slices: what it needs packed, the gemm, the sum of its slices,
- * what closes the plan. Or why not. */
+/* The launches of a layer on `row`, its k cut so: what it needs packed, the gemm, the sum of its slices, what closes the plan. Or
+ * why not. */
 pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
-                                int64_t splits, pave__bundle *bundle, pave__choice *choice);
+                                pave__cut cut, pave__bundle *bundle, pave__choice *choice);
 /* The width that a layer reads. */
 int64_t pave__width_into(const pave__problem *problem, int32_t layer);
 
 /* ---- split.c: k in slices */
 
-#define PAVE__SPLITS_MAX 8
-/* The numbers of slices to weigh for a layer on `row`, 1 first unless one is forced; returns how many. barred: others were
- * worth weighing, and the batch takes the dimension that they need. */
-int pave__split_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
-                       int64_t counts[PAVE__SPLITS_MAX], bool *barred);
-/* Cuts the k of a gemm, whose operands are placed, into `splits` slices at most; false where there is no dimension for them. A
- * gemm that is cut has k_slice > 0. */
-bool pave__cut_k(const pave__problem *problem, int64_t splits, pave__step *gemm);
+#define PAVE__CUTS_MAX 16
+/* The cuts to weigh for a layer on `row`, none first unless slices are forced; returns how many. Forced slices are joined where
+ * they can be, unless a row that adds them is named too. barred: others were worth weighing, and the batch takes the dimension
+ * that they need. */
+int pave__cuts(const pave__planning *p, const pave__work *work, const pave__row *row,
+               pave__cut cuts[PAVE__CUTS_MAX], bool *barred);
+/* Cuts the k of a gemm, whose operands are placed, into `slices` at most; false where there is no dimension for them. A gemm that
+ * is cut has k_slice > 0. */
+bool pave__cut_k(const pave__problem *problem, int64_t slices, pave__step *gemm);
+/* Lets a cut gemm, whose output is known, join its slices. */
+void pave__join_slices(pave__step *gemm, pave__bundle *bundle);
 /* Makes a cut gemm, whose output and links are known, leave partial sums; steps[at] becomes the map that adds them and takes
  * that output and those links over. */
 bool pave__add_sum(const pave__planning *p, const pave__problem *problem, pave__step *gemm,

@@ -32,7 +32,7 @@ static double memory_ms(const pave_device_info *device, double bytes) {
 }
 
 static double step_out_bytes(const pave__step *s) {
-    double rows = (double)pave__batches(s->batch) * (double)s->m;
+    double rows = (double)(pave__is_joined(s) ? 1 : pave__batches(s->batch)) * (double)s->m;
     double states = s->partial.place ? rows * (double)s->slots * 8 : 0;
     double stored = s->out.place ? rows * (double)s->n * pave__type_bytes(s->out.type) : 0;
     return states + stored;
@@ -91,7 +91,7 @@ static void compare_reduction(pave__writer *w, const pave_device_info *d, const 
         "threads",
         pave__reduction_name(s->reduction), PROFILED_ROWS, (long long)blocks, (long long)units, filled * 100,
         active * 100);
-    if (gemm && gemm->partial.place) {
+    if (gemm && gemm->slots) {
         double logits = rows_in_all * (double)s->n * 4, states = rows_in_all * (double)s->slots * 8;
         pave__write(
             w,
@@ -133,7 +133,7 @@ void pave__write_comparison(pave__writer *w, const pave_device_info *device, con
             compare_gemm(w, device, s);
             gemm = s;
         } else if ((s->row->family == PAVE__REDUCE && s->reduction == problem->reduction) ||
-                   (s->row->family == PAVE__JOIN && gemm && gemm->partial.place)) {
+                   (s->row->family == PAVE__JOIN && gemm && gemm->slots)) {
             compare_reduction(w, device, s, gemm);
         }
     }

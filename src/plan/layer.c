@@ -33,6 +33,10 @@ static pave__gemm_load load_of(const pave__planning *p, const pave__problem *q, 
     load.a_bytes = element_bytes(p->device, &gemm->in0);
     load.b_bytes = element_bytes(p->device, &gemm->in1);
     double rows = (double)pave__batches(gemm->batch) * (double)gemm->m;
+    if (pave__is_joined(gemm)) {
+        rows = (double)gemm->m;
+        load.joined = gemm->batch[0];
+    }
     if (gemm->partial.place) load.out_bytes += rows * (double)gemm->slots * 2 * pave__type_bytes(PAVE_T_F32);
     if (gemm->out.place) load.out_bytes += rows * (double)gemm->n * pave__type_bytes(gemm->out.type);
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) {
@@ -117,9 +121,9 @@ static pave__refusal predict(const pave__planning *p, const pave__problem *q, pa
 }
 
 pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
-                                int64_t splits, pave__bundle *b, pave__choice *c) {
+                                pave__cut cut, pave__bundle *b, pave__choice *c) {
     const pave__problem *q = work->problem;
-    *c = (pave__choice){.row = row, .splits = splits};
+    *c = (pave__choice){.row = row, .cut = cut};
     b->count = 0;
     for (int i = 0; i < PAVE__AREA_COUNT; i++) b->area_bytes[i] = 0;
     pave__refusal no = pave__judge_row(p, row, work->index);
@@ -127,17 +131,19 @@ pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work,
     pave__step gemm = start_gemm(work, row);
     if (gemm.link_mask & PAVE__MASK_F8_LINKS && !(row->float8 & PAVE__F8_LINKS)) no.why = PAVE__WHY_FLOAT8;
     if (no.why == PAVE__WHY_NONE) no.why = place_operands(p, work, row, b, &gemm, &c->in);
-    if (no.why == PAVE__WHY_NONE && !pave__cut_k(q, splits, &gemm)) no.why = PAVE__WHY_SPLIT;
+    if (no.why == PAVE__WHY_NONE && !pave__cut_k(q, cut.slices, &gemm)) no.why = PAVE__WHY_SPLIT;
     if (no.why != PAVE__WHY_NONE) return no;
     if (q->groups > 0) {
         gemm.table_offset = PAVE__TABLE;
         int64_t table = pave__times(q->groups, sizeof(pave_abi_group));
         b->area_bytes[PAVE__TABLE] = table == INT64_MAX ? UINT64_MAX : ((uint64_t)table + 255) / 256 * 256;
     }
-    int32_t at = b->count++, sum_at = gemm.k_slice ? b->count++ : at;
+    const bool joins = gemm.k_slice && cut.joins, adds = gemm.k_slice && !cut.joins;
+    int32_t at = b->count++, sum_at = adds ? b->count++ : at;
     no = place_values(p, work, &gemm, b);
     if (no.why != PAVE__WHY_NONE) return no;
-    if (gemm.k_slice && !pave__add_sum(p, q, &gemm, b, sum_at)) no.why = PAVE__WHY_PACK;
+    if (joins) pave__join_slices(&gemm, b);
+    if (adds && !pave__add_sum(p, q, &gemm, b, sum_at)) no.why = PAVE__WHY_PACK;
     no = check_areas(p, b, no);
     if (no.why != PAVE__WHY_NONE) return no;
     b->steps[at] = gemm;

@@ -22,6 +22,8 @@
  * 14336x4096: few_8x16 at 8 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
 #define DIRECT_NS 910.0
 #define JOIN_CLOCKS 4.0
+/* A block that joins slices has its own written, counts itself, and waits for what it then reads: order of three latencies. */
+#define JOINED_NS 2200.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
 #define SHARED_LANES 0.86
@@ -302,6 +304,13 @@ static double waiting_ns(const pave_device_info *device, const pave__row *row, c
     return ceil(p->waves) * steps * (STEP_NS / in_flight + TURN_NS) * (lone ? LONE_SLOWDOWN : 1);
 }
 
+/* What joining slices takes: each block's own sums, and the last one's look at all of them. */
+static double joined_ns(const pave_device_info *device, const pave__row *row, const pave__gemm_load *load) {
+    if (load->joined <= 0) return 0;
+    double bytes = (double)(load->joined + 1) * row->bm * row->bn * pave__type_bytes(PAVE_T_F32);
+    return JOINED_NS + pave__ns_over(bytes, device->l2_bytes_per_s / pave__units(device));
+}
+
 /* Memory that is busy answers later than a unit's steps count on, and steps that multiply, wait or read the L2 leave it idle: where
  * both take about as long they take longer together, and the root of both squares says how much. */
 static double meeting_ns(const pave_device_info *device, double steps, const pave__prediction *p) {
@@ -356,6 +365,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
 
     traffic t = operand_bytes(device, row, &one, units * p.blocks_per_unit, group_m);
     p.bytes_l2 = l2_bytes(device, row, &one, &p);
+    if (load->joined > 0) p.bytes_l2 += 2 * tiles * row->bm * row->bn * pave__type_bytes(PAVE_T_F32);
     double a_once = (double)one.m * (double)one.k * load->a_bytes;
     double b_once = (double)one.n * (double)one.k * load->b_bytes;
     p.bytes_memory = fmin(p.bytes_l2, load->out_bytes + over_batch(device, &one, load->a_same, a_once, t.a) +
@@ -367,7 +377,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
             ? 0
             : l2_ns(device, &p); /* of which A is the smaller part, and most of that found in the L1 */
     p.ns += meeting_ns(device, fmax(fmax(compute, waiting), l2), &p);
-    p.ns += joining_ns(device, row, &p);
+    p.ns += joining_ns(device, row, &p) + joined_ns(device, row, load);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, pave__ns_over(p.flops, sustained) / busy) : 0;
     return p;

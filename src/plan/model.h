@@ -14,6 +14,7 @@ typedef struct pave__gemm_load {
     int64_t batch[PAVE_BATCH_DIMS]; /* 0: 1 */
     bool a_same[PAVE_BATCH_DIMS];   /* A is the same for all indices of this dimension */
     bool b_same[PAVE_BATCH_DIMS];
+    int64_t joined;             /* slices of k, batch[0], that the launch itself adds; 0: none */
     int64_t groups, group_rows; /* a grouped launch: m is the rows of all, group_rows the most of one */
 } pave__gemm_load;
 
@@ -58,9 +59,11 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
 /* The same step's time on that row; its operands' strides count, whatever row it holds itself. */
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row,
                                   const pave__step *step);
+/* Slices of a step whose row takes them: how many, of how many columns, and how many rows lie between states and values. */
+void pave__slice_rows(const pave_device_info *device, pave__step *step);
 /* States a row, and by way of `slice` columns a state, where splitting rows fills a device that they alone do not; 0
- * where they are not to be split. `taker`: the row that takes the same slices afterwards, or NULL. */
-int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__row *taker,
+ * where they are not to be split. */
+int64_t pave__split_slots(const pave_device_info *device, const pave__row *row,
                           const pave__step *step, int64_t *slice);
 
 /* The launch's grid, block and shared bytes from its row and its space. 0 where the launch would need more

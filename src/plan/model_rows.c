@@ -40,6 +40,13 @@
 #define SLICE_STEP 256
 /* Several waves of slices even out at their end, as long as a row's states are a join's to read at once. */
 #define SLOTS_EVEN 256
+/* Slices that a row has at most: each merges all of their states. */
+#define SLOTS_MOST 1024
+/* Share of the L2 that may lie between a row's states and its values: 8 to 12 of 50 MiB were best of 4 to 24 at 64x1000000,
+ * 488x131144 and 1000x64000 on an H200, 2026-12-01. */
+#define AHEAD_SHARE 0.2
+/* Rows that the L2 has to hold for each of them: what is written passes through it as well. Fits the same runs. */
+#define MET_AHEAD 2.5
 /* Blocks that a unit of a CPU wants for evening out. */
 #define CPU_BLOCKS_PER_UNIT 4
 
@@ -52,15 +59,15 @@ static double terms(const pave__step *s, pave__family family) {
     return family == PAVE__MAP && s->slots > 0 ? (double)s->slots : 1;
 }
 
-/* Parts that a row is cut into, each a block's: of a split reduction, or slices that have states. */
+/* Parts that a row is cut into, each a block's: of a split reduction, or slices. */
 static int64_t parts_of(const pave__step *s, pave__family family) {
     bool cut = family == PAVE__REDUCE || family == PAVE__NORMALIZE;
     return cut && s->slots > 0 ? s->slots : 1;
 }
 
-/* What each pass over a row that a lane depends on is: normalize's mean, deviations and result; its slices' result alone. */
+/* What each pass over a row that a lane depends on is: normalize's mean, deviations and result. */
 static int sweeps(const pave__step *s, pave__family family) {
-    if (family != PAVE__NORMALIZE || s->slots > 0) return 1;
+    if (family != PAVE__NORMALIZE) return 1;
     return s->reduction == PAVE_REDUCE_NORMALIZE ? 3 : 2;
 }
 
@@ -87,7 +94,7 @@ static double padded(const pave__row *row, const pave__step *s, double cols) {
 
 /* How often a row is read: once where registers hold it between its sweeps. */
 static int reads(const pave__row *row, const pave__step *s) {
-    bool held = row->loads > 0 && s->k <= round_of(row, pave__type_bytes(PAVE_T_F32));
+    bool held = row->loads > 0 && !row->slices && s->k <= round_of(row, pave__type_bytes(PAVE_T_F32));
     return held ? 1 : sweeps(s, row->family);
 }
 
@@ -104,6 +111,7 @@ static int64_t strip(const pave_device_info *device, const pave__row *row, const
 void pave__row_tile(const pave__row *row, const pave__step *s, int64_t *bm, int64_t *bn) {
     *bm = row->bm > 0 ? row->bm : 1;
     *bn = row->bn > 0 ? row->bn : 1;
+    if (row->family == PAVE__MAP && pave__has_scales(row->b_type)) *bn = s->n > 0 ? s->n : 1; /* of which bn are under way */
     if (row->family != PAVE__MAP || row->layout != PAVE__LAYOUT_ROWS || *bm == 1) return;
     if (s->m < *bm) {
         *bn *= *bm;
@@ -119,6 +127,8 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
     int64_t parts = parts_of(s, row->family);
+    if (row->slices && s->slots > 0) /* blocks' turns, for states and for values */
+        return pave__times(pave__times(2, parts), pave__times(batches, s->m));
     int64_t tile = pave__times(bm, strip(device, row, s));
     return pave__times(pave__times(batches, parts), pave__div_up(s->m, tile));
 }
@@ -166,21 +176,20 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
         out = rows * elem;
     else
         out = rows * (double)s->n * pave__reach_bytes(device, y_stride(device, row, s), elem);
-    /* A row that is walked again is found in the cache where those in work fit. */
+    /* A row that is walked again is found in the cache where those in work fit: of a GPU's, which all units share, so much of it
+     * as they do not fill. Slices' rows are written meanwhile as well. */
     double in_work = (double)pave__units(device) * p->blocks_per_unit * (row->bm > 0 ? row->bm : 1);
-    double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0);
-    bool stays = device->l2_bytes == 0 || held <= PAVE__L2_SHARE * (double)device->l2_bytes;
+    if (row->slices) in_work = MET_AHEAD * s->ahead;
+    double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0), l2 = (double)device->l2_bytes;
+    double lost = l2 == 0 ? 0 : device->kind == PAVE_DEVICE_GPU ? fmin(1, held / l2) : held > PAVE__L2_SHARE * l2;
     p->bytes_l2 = in * passes + out;
-    /* A row's slices each read its states, and find in the L2 what the reduction read last. */
-    if (row->slices) {
-        p->bytes_l2 += rows * (double)s->slots * (double)s->slots * STATE_BYTES;
-        once = fmax(0, once - PAVE__L2_SHARE * (double)device->l2_bytes);
-    }
-    p->bytes_memory = once * (stays ? 1 : passes) + out;
+    if (row->slices) p->bytes_l2 += rows * (double)s->slots * (double)s->slots * STATE_BYTES;
+    p->bytes_memory = once * (1 + (passes - 1) * lost) + out;
 }
 
 /* Time that a GPU's waves wait on what depends on each other. */
 static double waiting_ns(const pave__row *row, const pave__step *s, double waves) {
+    if (pave__has_scales(row->b_type)) return ceil(waves) * (ROW_NS + ROUND_NS);
     if (row->family == PAVE__MAP)
         return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS);
     int64_t cols = parts_of(s, row->family) > 1 ? s->slice : columns(s, row->family);
@@ -189,8 +198,10 @@ static double waiting_ns(const pave__row *row, const pave__step *s, double waves
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
     double at_once = lanes;
     if (!along || row->family == PAVE__JOIN || s->in0.col == 1) at_once = (double)round_of(row, elem);
-    double passes = ceil((double)cols / at_once) * reads(row, s);
-    double trees = sweeps(s, row->family) - reads(row, s) + 1;
+    /* A slice's two passes are a block's each. */
+    int again = row->slices ? 1 : reads(row, s);
+    double passes = ceil((double)cols / at_once) * again;
+    double trees = row->slices ? 1 : sweeps(s, row->family) - again + 1;
     /* A team's rows of one round are under way together, others come in turn. */
     double in_turn = along ? fmax(1, row->bm * lanes / fmax(1, row->threads)) : 1, loads = row->loads;
     if (row->loads > 0 && (double)cols <= at_once) {
@@ -206,12 +217,15 @@ static bool one_by_one(const pave__row *row, const pave__step *s) {
            (s->in0.col != 1 || s->in0.row % 4 != 0);
 }
 
-/* What a GPU's maps take beside that because they depend on the launch before, or the next one on them. */
-static double dependence_ns(const pave__step *s, const pave__row *row) {
+/* What a GPU's maps take beside that because they depend on the launch before, or the next one on them, or on themselves: a row
+ * that is scaled in more than one round is read again. */
+static double dependence_ns(const pave__step *s, const pave__row *row, double waves) {
     if (row->family != PAVE__MAP) return 0;
     double values = (double)pave__batches(s->batch) * (double)s->m * (double)s->k * terms(s, row->family);
     if (s->slots > 0) return SUM_NS + pave__ns_over(values * pave__type_bytes(PAVE_T_F32), SUM_BYTES_PER_S);
-    return pave__has_scales(s->out.type) ? SCALE_NS : 0;
+    if (!pave__has_scales(row->b_type)) return 0;
+    double rounds = ceil((double)s->k / row->bn);
+    return SCALE_NS + (rounds > 1 ? ceil(waves) * (2 * rounds - 1) * ROUND_NS : 0);
 }
 
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row, const pave__step *s) {
@@ -237,7 +251,7 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
         compute = deep * (CPU_GROUP_NS + (tiles > 0 ? pave__ns_over(p.flops / tiles, rate / units) : 0));
     }
     pave__conclude(device, compute, latency, &p);
-    if (device->kind == PAVE_DEVICE_GPU) p.ns += dependence_ns(s, row);
+    if (device->kind == PAVE_DEVICE_GPU) p.ns += dependence_ns(s, row, p.waves);
     /* What streams is measured against the memory's rate, its own ceiling. */
     double busy = p.ns - device->launch_ns;
     p.utilisation =
@@ -245,8 +259,21 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     return p;
 }
 
-int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__row *taker,
-                          const pave__step *step, int64_t *slice) {
+void pave__slice_rows(const pave_device_info *device, pave__step *s) {
+    const pave__row *row = s->row;
+    int64_t rows = pave__times(pave__batches(s->batch), s->m), most = round_of(row, pave__type_bytes(PAVE_T_F32));
+    int64_t blocks = pave__units(device) * pave__blocks_per_unit(device, row), step = 4 * lanes_of(row);
+    int64_t even = pave__times(pave__div_up(pave__times(rows, s->k), pave__times(blocks > 0 ? blocks : 1, step)), step);
+    s->slice = even < most ? even : most;
+    int64_t least = pave__div_up(s->k, SLOTS_MOST);
+    if (s->slice < least) s->slice = pave__times(pave__div_up(least, most), most);
+    s->slots = pave__div_up(s->k, s->slice);
+    double row_bytes = (double)s->k * pave__type_bytes(s->in0.type);
+    s->ahead = (int32_t)fmin(fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows), INT32_MAX);
+}
+
+int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,
+                          int64_t *slice) {
     pave__step whole = *step;
     whole.slots = 0;
     int64_t blocks = pave__rows_tiles(device, row, &whole);
@@ -259,7 +286,6 @@ int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, 
     if (slots > most) slots = most;
     int elem = pave__type_bytes(step->in0.type);
     if (row->loads > 0 && round_of(row, elem) > round) round = round_of(row, elem);
-    if (taker && round_of(taker, elem) > round) round = round_of(taker, elem); /* powers of two */
     *slice = pave__times(pave__div_up(pave__div_up(step->n, slots), round), round);
     return pave__div_up(step->n, *slice);
 }

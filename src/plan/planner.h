@@ -109,10 +109,11 @@ typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LIN
 #define PAVE__MASK_F8 (UINT32_C(1) << 31)
 
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
- * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out. reduce: in0, out, or
- * partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k columns, a map's out n wide; a map
- * with slots adds so many float32, `slice` elements apart, for each value. normalize with slots: in1 = the states of slices.
- * reduce and join: m rows of n columns. `layer` says whose W. */
+ * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out, or joined: then partial has
+ * the slices' tiles. reduce: in0, out, or partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k
+ * columns, a map's out n wide; a map with slots adds so many float32, `slice` elements apart, for each value. normalize with slots:
+ * in1 = the states of slices, which the launch itself leaves and reads. reduce and join: m rows of n columns. `layer` says whose
+ * W. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;
@@ -128,8 +129,20 @@ typedef struct pave__step {
     int64_t groups;
     int64_t table_offset; /* of the groups' table in the workspace, groups * sizeof(pave_abi_group) bytes */
     uint32_t link_mask;   /* bit per pave_link_op that the step's chain uses, and PAVE__MASK_… */
+    int32_t ahead;        /* normalize with slots: rows between a row's states and its values */
     pave__prediction predicted;
 } pave__step;
+
+/* Whether a gemm joins the slices of k itself. */
+static inline bool pave__is_joined(const pave__step *s) {
+    return s->k_slice > 0 && s->partial.place != PAVE__AT_NONE;
+}
+/* Whether a step's blocks count what they have done, in counters that are 0 before and after; and how many there are: one for
+ * each tile whose slices are joined, or for each row that is normalized by slices and one more. */
+static inline bool pave__counts(const pave__step *s) {
+    return pave__is_joined(s) || (s->row && s->row->slices);
+}
+#define PAVE__COUNTERS 65536
 
 /* Why a row is not in the plan. `have` and `need` are the numbers of the reason's sentence. */
 typedef enum pave__why {

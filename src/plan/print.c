@@ -122,7 +122,7 @@ static void write_operands(pave__writer *w, const pave__step *s, int index) {
     write_ref(w, "in", &s->in0, join);
     write_ref(w, s->row->slices ? "states" : "w", &s->in1, s->row->slices);
     write_ref(w, "out", &s->out, false);
-    write_ref(w, "states", &s->partial, true);
+    write_ref(w, pave__is_joined(s) ? "slices" : "states", &s->partial, true);
     if (s->row->family == PAVE__GEMM) pave__write(w, " raster %d", s->group_m);
     if (s->reduction) pave__write(w, " %s", pave__reduction_name(s->reduction));
     if (s->k_slice) pave__write(w, ", k in slices of %lld", (long long)s->k_slice);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Chooses rows for launches that work on rows, and whether a reduction's rows are split among blocks whose states a join
- * merges, or a softmax's among blocks that each merge the states that a split reduction left. */
+ * merges, or a softmax's among blocks that leave states and each merge all of a row's. */
 #include "src/plan/candidates.h"
 
 /* Rows of one family that one choice can weigh. */
@@ -8,7 +8,7 @@
 
 /* What a row would make of a step. */
 typedef struct candidate {
-    pave__step states, step, join; /* states and join: row NULL: none */
+    pave__step step, join; /* join: row NULL: none */
     double ns;
 } candidate;
 
@@ -40,7 +40,7 @@ static pave__refusal judge(const pave__planning *p, const pave__row *row, const 
     c->step = *step;
     c->step.row = row;
     c->step.predicted = pave__model_rows(p->device, row, step);
-    c->states.row = c->join.row = NULL;
+    c->join.row = NULL;
     c->ns = c->step.predicted.ns;
     double need;
     if (!pave__set_grid(p->device, &c->step, &need))
@@ -53,7 +53,7 @@ static void try_split(const pave__planning *p, candidate *c) {
     pave__step part = c->step, join = c->step;
     pave__planning quiet = *p;
     quiet.plan = NULL;
-    part.slots = pave__split_slots(p->device, part.row, NULL, &part, &part.slice);
+    part.slots = pave__split_slots(p->device, part.row, &part, &part.slice);
     if (part.slots < 2) return;
     part.links = PAVE__NO_LINKS;
     part.link_mask = 0;
@@ -67,46 +67,23 @@ static void try_split(const pave__planning *p, candidate *c) {
     c->ns = part.predicted.ns + join.predicted.ns;
 }
 
-/* The reduction that leaves states for slices of a normalization's rows, on the row that is quickest for both; `whole`: a
- * row may be one slice. false where there is none. */
-static bool choose_states(const pave__planning *p, bool whole, candidate *c) {
-    pave__step reduction = c->step;
-    candidate part, best = {.ns = 0};
-    reduction.reduction = PAVE_REDUCE_LOGSUMEXP;
-    reduction.links = PAVE__NO_LINKS;
-    reduction.link_mask = 0;
-    reduction.out = (pave__ref){0};
-    for (size_t i = 0; i < p->row_count; i++) {
-        const pave__row *row = &p->rows[i];
-        if (row->family != PAVE__REDUCE || judge(p, row, &reduction, &part).why != PAVE__WHY_NONE) continue;
-        pave__step *states = &part.states, *slices = &part.step;
-        *states = part.step;
-        states->slots = pave__split_slots(p->device, row, c->step.row, states, &states->slice);
-        if (states->slots < 2 && !whole) continue;
-        if (states->slots < 2) {
-            states->slots = 1;
-            states->slice = pave__times(pave__div_up(states->n, 4), 4);
-        }
-        states->predicted = pave__model_rows(p->device, row, states);
-        *slices = c->step;
-        slices->slots = states->slots;
-        slices->slice = states->slice;
-        slices->predicted = pave__model_rows(p->device, slices->row, slices);
-        part.ns = states->predicted.ns + slices->predicted.ns;
-        if (!best.step.row || part.ns < best.ns) best = part;
-    }
-    if (!best.step.row) return false;
-    *c = best;
-    return true;
-}
-
-/* Rows that take slices take nothing else: where a row is not worth cutting, only if they are asked for by name. */
+/* The same by slices, which their row takes alone: of rows that are not worth cutting only if it is asked for by name. */
 static pave__refusal slice_rows(const pave__planning *p, candidate *c) {
-    pave__refusal no = {c->step.row, c->step.layer, PAVE__WHY_NONE, 0, 0};
-    bool has_states =
-        c->step.reduction == PAVE_REDUCE_SOFTMAX || c->step.reduction == PAVE_REDUCE_LOG_SOFTMAX;
-    if (!has_states || c->step.k < 1 || !choose_states(p, pave__is_forced(p, c->step.row), c))
+    pave__step *s = &c->step;
+    pave__refusal no = {s->row, s->layer, PAVE__WHY_NONE, 0, 0};
+    bool has_states = s->reduction == PAVE_REDUCE_SOFTMAX || s->reduction == PAVE_REDUCE_LOG_SOFTMAX;
+    int64_t rows = pave__times(pave__batches(s->batch), s->m);
+    bool fits = has_states && s->k >= 1 && rows >= 1 && rows < PAVE__COUNTERS;
+    if (fits) pave__slice_rows(p->device, s);
+    if (!fits || pave__rows_tiles(p->device, s->row, s) > INT32_MAX || (s->slots < 2 && !pave__is_forced(p, s->row))) {
         no.why = PAVE__WHY_WHOLE;
+        return no;
+    }
+    s->predicted = pave__model_rows(p->device, s->row, s);
+    c->ns = s->predicted.ns;
+    double need;
+    if (!pave__set_grid(p->device, s, &need))
+        no = (pave__refusal){s->row, s->layer, PAVE__WHY_GRID, PAVE__GRID_X_MAX, need};
     return no;
 }
 
@@ -153,21 +130,19 @@ bool pave__choose_rows(const pave__planning *p, pave__family family, pave__step 
 bool pave__add_rows(const pave__planning *p, pave__family family, const pave__step *step, pave__bundle *b) {
     candidate best;
     if (!choose(p, family, step, family == PAVE__REDUCE, &best)) return false;
-    pave__step *leaves = best.states.row ? &best.states : &best.step;
-    pave__ref partial = {0};
-    if (best.states.row || best.join.row) {
+    pave__ref states = {0};
+    if (best.step.row->slices || best.join.row) {
         int64_t rows = pave__times(pave__batches(step->batch), step->m);
-        partial = pave__states_in(b, PAVE__PARTIAL, pave__times(rows, leaves->slots));
-        leaves->partial = partial;
-        leaves->out = (pave__ref){0};
+        states = pave__states_in(b, PAVE__PARTIAL, pave__times(rows, best.step.slots));
     }
-    if (best.states.row) {
-        b->steps[b->count++] = best.states;
-        best.step.in1 = partial;
+    if (best.step.row->slices) best.step.in1 = states;
+    if (best.join.row) {
+        best.step.partial = states;
+        best.step.out = (pave__ref){0};
     }
     b->steps[b->count++] = best.step;
     if (best.join.row) {
-        best.join.in0 = partial;
+        best.join.in0 = states;
         b->steps[b->count++] = best.join;
     }
     return true;

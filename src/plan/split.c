@@ -7,6 +7,7 @@
 #define SLICE_STEPS 4
 /* Up to so many blocks a unit, each count is weighed; then what fills one wave and two. */
 #define FEW_BLOCKS 4
+#define COUNTS_MAX (PAVE__CUTS_MAX / 2)
 
 static int64_t step_of(const pave__row *row) {
     return row->bk > 0 ? row->bk : 1;
@@ -24,7 +25,7 @@ static bool has_room(const pave__problem *q) {
 }
 
 static int wanted_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
-                         int64_t counts[PAVE__SPLITS_MAX]) {
+                         int64_t counts[COUNTS_MAX]) {
     const pave__problem *q = work->problem;
     pave__gemm_load load = {.m = q->m, .n = q->layers[work->index].n, .groups = q->groups};
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) load.batch[d] = q->batch[d];
@@ -44,17 +45,26 @@ static int wanted_counts(const pave__planning *p, const pave__work *work, const 
     return count;
 }
 
-int pave__split_counts(const pave__planning *p, const pave__work *work, const pave__row *row,
-                       int64_t counts[PAVE__SPLITS_MAX], bool *barred) {
-    int64_t forced = pave__forced_splits(p, row);
+static bool can_join(const pave__work *work, const pave__row *row) {
+    const pave__problem *q = work->problem;
+    pave__gemm_load load = {.m = q->m, .n = q->layers[work->index].n, .batch = {1, 1, 1}};
+    return row->joins && pave__batches(q->batch) == 1 && pave__gemm_tiles(row, &load) <= PAVE__COUNTERS;
+}
+
+int pave__cuts(const pave__planning *p, const pave__work *work, const pave__row *row,
+               pave__cut cuts[PAVE__CUTS_MAX], bool *barred) {
+    const bool joins = can_join(work, row) && !pave__sum_forced(p);
+    int64_t forced = pave__forced_splits(p, row), counts[COUNTS_MAX];
     *barred = false;
-    if (forced > 0) {
-        counts[0] = forced;
-        return 1;
+    cuts[0] = (pave__cut){forced > 0 ? forced : 1, joins};
+    if (forced > 0) return 1;
+    int wanted = wanted_counts(p, work, row, counts), count = 1;
+    *barred = wanted > 1 && work->problem->groups == 0 && !has_room(work->problem);
+    for (int i = 1; i < wanted && has_room(work->problem); i++) {
+        if (joins) cuts[count++] = (pave__cut){counts[i], true};
+        cuts[count++] = (pave__cut){counts[i], false};
     }
-    int count = wanted_counts(p, work, row, counts);
-    *barred = count > 1 && work->problem->groups == 0 && !has_room(work->problem);
-    return has_room(work->problem) ? count : 1;
+    return count;
 }
 
 /* Frees the first batch dimension for the slices; the others keep their order, and with it their links to memory. */
@@ -68,9 +78,9 @@ static void free_first(pave__step *gemm) {
     }
 }
 
-bool pave__cut_k(const pave__problem *q, int64_t splits, pave__step *gemm) {
-    if (splits < 2 || gemm->k == 0) return true;
-    int64_t slice = slice_of(gemm->row, gemm->k, splits);
+bool pave__cut_k(const pave__problem *q, int64_t slices, pave__step *gemm) {
+    if (slices < 2 || gemm->k == 0) return true;
+    int64_t slice = slice_of(gemm->row, gemm->k, slices);
     if (slice >= gemm->k) return true;
     if (!has_room(q) || slice > INT32_MAX) return false;
     free_first(gemm);
@@ -78,6 +88,14 @@ bool pave__cut_k(const pave__problem *q, int64_t splits, pave__step *gemm) {
     gemm->batch[0] = pave__div_up(gemm->k, slice);
     return !__builtin_mul_overflow(gemm->in0.col, slice, &gemm->in0.batch[0]) &&
            !__builtin_mul_overflow(gemm->in1.col, slice, &gemm->in1.batch[0]);
+}
+
+void pave__join_slices(pave__step *gemm, pave__bundle *b) {
+    pave__gemm_load load = {.m = gemm->m, .n = gemm->n, .batch = {1, 1, 1}};
+    int64_t tiles = pave__times(pave__gemm_tiles(gemm->row, &load), gemm->batch[0]);
+    int64_t floats = pave__times(tiles, (int64_t)gemm->row->bm * gemm->row->bn);
+    gemm->partial = pave__states_in(b, PAVE__PARTIAL, floats / 2);
+    gemm->out.batch[0] = 0;
 }
 
 bool pave__add_sum(const pave__planning *p, const pave__problem *q, pave__step *gemm, pave__bundle *b,

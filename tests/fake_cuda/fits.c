@@ -197,13 +197,33 @@ static int gemm_scales_fit(const fake_launch *l, const extent *e) {
             scales_fit(l, l->buffers[1], &g->b, e, g->n, type_bytes(l->row->b_type), g->b_scale));
 }
 
+static int is_joined(const fake_launch *l) {
+    return l->args.gemm.k_slice && l->args.gemm.slots;
+}
+
+/* Slices' tiles lie one behind the other as lines of quads, and each tile of y has a counter. */
+static int joined_fit(const fake_launch *l) {
+    const pave_abi_gemm *g = &l->args.gemm;
+    int64_t tiles = div_up(g->m, l->row->bm) * div_up(g->n, l->row->bn);
+    operand parts = {"the slices", l->buffers[3], {.offset = g->p_offset, .col = 1}, 4, 16, 0};
+    operand counts = {"the counters", l->buffers[4], {.col = 1}, 4, 4, 0};
+    extent floats = {{1, 1, 1}, 1, tiles * g->batch[0] * l->row->bm * l->row->bn},
+           each = {{1, 1, 1}, 1, tiles};
+    return demand(l, l->row->joins && g->batch[1] == 1 && g->batch[2] == 1,
+                  "slices that the row cannot join") &&
+           demand(l, g->slots == g->batch[0], "a wrong number of slices to join") &&
+           fits(l, &parts, &floats) && fits(l, &counts, &each);
+}
+
 /* Each slice of k has some of it, starts where the row's loads may, and leaves sums alone. */
 static int slices_fit(const fake_launch *l) {
     const pave_abi_gemm *g = &l->args.gemm;
     if (!g->k_slice) return 1;
     return demand(l, g->k_slice > 0 && g->batch[0] == div_up(g->k, g->k_slice), "a wrong number of slices") &&
-           demand(l, !g->link_count && !g->reduce && !g->group_count && g->y_type == PAVE_T_F32,
+           demand(l, !g->reduce && !g->group_count, "slices that leave states or are of groups") &&
+           demand(l, is_joined(l) || (!g->link_count && g->y_type == PAVE_T_F32),
                   "slices that leave more than sums") &&
+           (!is_joined(l) || joined_fit(l)) &&
            demand(l, g->a.batch[0] == g->a.col * g->k_slice && g->b.batch[0] == g->b.col * g->k_slice,
                   "slices that do not follow each other") &&
            demand(l, g->k_slice * type_bytes(l->row->a_type) % l->row->align == 0,
@@ -212,7 +232,7 @@ static int slices_fit(const fake_launch *l) {
 
 static int gemm_fits(const fake_launch *l) {
     const pave_abi_gemm *g = &l->args.gemm;
-    const extent e = {{g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
+    const extent e = {{is_joined(l) ? 1 : g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
     /* Slices of k are parts of the same matrices. */
     const extent matrices = {{g->k_slice ? 1 : g->batch[0], g->batch[1], g->batch[2]}, g->m, g->n};
     int slice = l->row->slice;
@@ -270,6 +290,13 @@ static int sum_fits(const fake_launch *l, const operand *x, const extent *e) {
            fits(l, &last, &quads);
 }
 
+/* A counter for the turns and one for each row. */
+static int turns_fit(const fake_launch *l, const extent *e) {
+    operand counts = {"the counters", l->buffers[PAVE_ROWS_COUNTS], {.col = 1}, 4, 4, 0};
+    extent each = {{1, 1, 1}, 1, 1 + e->batch[0] * e->batch[1] * e->batch[2] * e->rows};
+    return fits(l, &counts, &each);
+}
+
 static int rows_fit(const fake_launch *l) {
     const pave_abi_rows *r = &l->args.rows;
     const CUdeviceptr *b = l->buffers;
@@ -290,8 +317,9 @@ static int rows_fit(const fake_launch *l) {
         !(demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
           demand(l, r->slice % 4 == 0, "a slice that is no whole quads") &&
           demand(l, r->reduce != PAVE_REDUCE_NORMALIZE, "states of another reduction") &&
-          demand(l, r->link_count < PAVE_ABI_LINKS, "a link's tensor in the states' place") &&
-          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots)))
+          demand(l, r->link_count <= PAVE_ROWS_COUNTS - 2, "a link's tensor in the states' place") &&
+          demand(l, r->ahead >= 0, "values before their states") &&
+          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots) && turns_fit(l, &e)))
         return 0;
     if (split)
         return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&

@@ -121,23 +121,35 @@ static void links(const test_device *on, const pave_kernel_info *row) {
         }
 }
 
-/* More of them than a block has threads, and all that counts is in the last one. */
-static void many_slices(const test_device *on) {
-    const int64_t shape[2] = {1, 2200003}, last = shape[1] - 1;
+/* Rows of 0 but for one value of 60 each, which is in column at_60 of the first and `apart` columns on in each of the next. */
+static void one_value(const test_device *on, int64_t rows, int64_t cols, int64_t at_60, int64_t apart) {
+    const int64_t shape[2] = {rows, cols};
     test_rng rng = test_rng_make(1);
     test_nd x, y;
     test_nd_make(&x, on, PAVE_F32, 2, shape, NULL, TEST_RANDOM, &rng);
     test_nd_make(&y, on, PAVE_F32, 2, shape, NULL, TEST_POISON, &rng);
-    for (int64_t c = 0; c <= last; c++) test_nd_set(&x, (int64_t[]){0, c}, c == last ? 60 : 0);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            test_nd_set(&x, (int64_t[]){r, c}, c == (at_60 + r * apart) % cols ? 60 : 0);
     test_nd_upload(&x, on->queue);
     pave_reduce_params p = {
         .size = sizeof p, .x = x.tensor, .y = y.tensor, .reduction = PAVE_REDUCE_LOG_SOFTMAX};
     TEST_OK(pave_reduce(on->queue, &p, NULL));
     test_nd_check(&y, on->queue, true, "y");
-    for (int64_t c = 0; c <= last; c++)
-        assert_true(fabs(test_nd_get(&y, 2, (int64_t[]){0, c}) - (c == last ? 0 : -60)) < 1e-3);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) {
+            double want = c == (at_60 + r * apart) % cols ? 0 : -60;
+            assert_true(fabs(test_nd_get(&y, 2, (int64_t[]){r, c}) - want) < 1e-3);
+        }
     test_nd_free(&x);
     test_nd_free(&y);
+}
+
+/* More slices than a block has threads, and all that counts is in the last one; more rows than may lie between a row's states and
+ * its values, of which each has what counts in another slice. */
+static void many_slices(const test_device *on) {
+    one_value(on, 1, 2200003, 2200002, 0);
+    one_value(on, 66, 60004, 0, 1011);
 }
 
 /* Rows long enough to be taken by slices, of every type, in place, through links of their columns and of their rows, and in

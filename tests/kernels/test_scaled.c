@@ -105,6 +105,39 @@ static void ranges(const test_device *on, const pave_kernel_info *row) {
     }
 }
 
+static bool find_row(const test_device *on, const char *name, pave_kernel_info *row) {
+    int32_t usable;
+    for (size_t i = 0; !pave_kernel_describe(i, on->device, row, &usable); i++)
+        if (usable && strcmp(row->name, name) == 0) return true;
+    return false;
+}
+
+/* Each map to a form with scales, for rows that it holds and rows that it reads again. */
+static void packs(const test_device *on, const pave_kernel_info *map) {
+    static const struct {
+        const char *form, *gemm[2];
+    } takers[] = {{"_scale_", {"pave_gemm_mma_64x64x64_f16", "pave_gemm_ptx_64x64x64_f16"}},
+                  {"_pair_", {"pave_gemm_mma_128x64x16_f16x2", NULL}}};
+    static const int64_t lengths[] = {1, 130, 4101, 16390};
+    for (int i = 0; i < 2; i++) {
+        if (!strstr(map->name, takers[i].form)) continue;
+        pave_kernel_info row = {.size = sizeof row};
+        const char *gemm = takers[i].gemm[strcmp(map->backend, "cuda") != 0];
+        if (!gemm || !find_row(on, gemm, &row)) fail_msg("no row here takes what %s makes", map->name);
+        for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
+            char forced[128];
+            snprintf(forced, sizeof forced, "%s/1,%s", gemm, map->name);
+            force_row(forced);
+            scaled s;
+            make(&s, on, ROWS, 4, lengths[k]);
+            run(&s, on);
+            for (int64_t r = 0; r < ROWS; r++)
+                for (int64_t c = 0; c < 4; c++) judge(&s, on, &row, 1, r, c);
+            drop(&s);
+        }
+    }
+}
+
 /* NaN and the infinities are what they are, and leave the other rows alone. */
 static void specials(const test_device *on, const pave_kernel_info *row) {
     if (row->path != PAVE_PATH_F16) return;
@@ -129,13 +162,19 @@ static void test_ranges(void **state) {
     each_row("gemm", ranges);
 }
 
+static void test_packs(void **state) {
+    (void)state;
+    each_row("map", packs);
+}
+
 static void test_specials(void **state) {
     (void)state;
     each_row("gemm", specials);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_specials)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_packs),
+                                       cmocka_unit_test(test_specials)};
     int failed = cmocka_run_group_tests_name("scaled", tests, open_devices, close_devices);
     if (failed || found) return failed;
     puts("skipped: no device here has a row that multiplies in float16");

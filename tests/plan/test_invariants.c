@@ -57,7 +57,8 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
     if (s->row->family == PAVE__GEMM) {
         check_gemm_grid(s, d);
     } else if (s->row->family != PAVE__MAP) {
-        int64_t rows = batches_of(s) * s->m * (s->partial.place || s->row->slices ? s->slots : 1);
+        int64_t rows = batches_of(s) * s->m * (s->partial.place ? s->slots : 1);
+        if (s->row->slices) rows = 2 * s->slots * batches_of(s) * s->m;
         int64_t lanes = d->kind == PAVE_DEVICE_CPU && s->in0.row < s->in0.col ? d->vector_width : 1;
         if (d->kind == PAVE_DEVICE_CPU) /* a group takes as many as it has to */
             assert_true(s->grid[0] >= 8 * (uint32_t)d->compute_units || s->grid[0] * lanes >= rows);
@@ -104,12 +105,23 @@ static void check_rounding(int from, const pave__ref *ref, int path, int precisi
     assert_false(path != PAVE_PATH_FMA && to != PAVE_T_F16X2 && precision == PAVE_HIGHEST);
 }
 
-/* All of k, in whole steps of the row but for the last slice, and sums that nothing has been done to. */
+static int64_t slice_tiles(const pave__step *s) {
+    return s->batch[0] * ((s->m + s->row->bm - 1) / s->row->bm) * ((s->n + s->row->bn - 1) / s->row->bn);
+}
+
+/* All of k, in whole steps of the row but for the last slice, and sums that nothing has been done to, or that are joined. */
 static void check_slices(const pave__step *s) {
     assert_true(s->batch[0] > 1 && (s->batch[0] - 1) * s->k_slice < s->k && s->batch[0] * s->k_slice >= s->k);
     assert_int_equal(s->k_slice % s->row->bk, 0);
-    assert_true(s->groups == 0 && s->partial.place == PAVE__AT_NONE && s->link_mask == 0);
-    assert_true(s->out.place == PAVE__AT_WORKSPACE && s->out.type == PAVE_T_F32 && s->out.exponent == 0);
+    assert_true(s->groups == 0);
+    if (pave__is_joined(s)) {
+        assert_true(s->row->joins && s->batch[1] == 1 && s->batch[2] == 1 && s->out.batch[0] == 0);
+        assert_true(s->partial.place == PAVE__AT_WORKSPACE && s->slots == 0);
+        assert_in_range(slice_tiles(s), 2, PAVE__COUNTERS * s->batch[0]);
+    } else {
+        assert_true(s->partial.place == PAVE__AT_NONE && s->link_mask == 0);
+        assert_true(s->out.place == PAVE__AT_WORKSPACE && s->out.type == PAVE_T_F32 && s->out.exponent == 0);
+    }
     assert_true(s->in0.batch[0] == s->in0.col * s->k_slice && s->in1.batch[0] == s->in1.col * s->k_slice);
 }
 
@@ -124,12 +136,13 @@ static void check_gemm(const pave__step *s, const pave__problem *q) {
         check_rounding(w->w.type, &s->in1, s->row->path, q->precision);
     }
     assert_true((s->in1.place == PAVE__AT_PACKED) <= w->w.packed);
-    assert_int_equal(s->links, w->link_count && !s->k_slice ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
+    const bool sums = s->k_slice && !pave__is_joined(s);
+    assert_int_equal(s->links, w->link_count && !sums ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
     if (s->k_slice) check_slices(s);
     assert_true(s->out.place == PAVE__AT_NONE || s->out.col == 1 || s->n == 1);
     int fused = s->layer == q->layer_count - 1 && q->reduction && q->reduction <= PAVE_REDUCE_ARGMAX &&
                 !q->window && s->row->slice > 0 && !s->k_slice;
-    assert_int_equal(s->partial.place != PAVE__AT_NONE, fused);
+    assert_int_equal(s->partial.place != PAVE__AT_NONE, fused || pave__is_joined(s));
     if (!fused) return;
     assert_int_equal(s->slots, (s->n + s->row->slice - 1) / s->row->slice);
     assert_int_equal(s->out.place != PAVE__AT_NONE, q->unreduced.type != PAVE_T_NONE);
@@ -168,14 +181,14 @@ static void read_scratch(const region *r) {
     if (r->bytes > 0) fail_msg("step reads scratch at %lld that nothing left there", (long long)r->offset);
 }
 
-/* Forgets what a step writes over, which must not be what the same step reads. */
+/* Forgets what a step writes over, which must not be what the same step reads, but for the states that slices leave themselves. */
 static void write_scratch(const pave__step *s, const region *r, uint64_t workspace) {
     assert_int_equal(r->offset % 256, 0);
     assert_true(r->offset >= 0 && (uint64_t)(r->offset + r->bytes) <= workspace);
     const pave__ref *inputs[] = {&s->in0, &s->in1};
     for (int i = 0; i < live_count; i++) {
         if (!overlap(&live[i], r)) continue;
-        for (int n = 0; n < 2; n++)
+        for (int n = 0; n < (s->row->slices ? 1 : 2); n++)
             assert_false(inputs[n]->place == PAVE__AT_WORKSPACE && inputs[n]->offset == live[i].offset);
         live[i--] = live[--live_count];
     }
@@ -206,7 +219,8 @@ static void check_ref(const pave__plan_data *p, const pave__problem *q, const pa
                       const pave__ref *ref, int64_t rows, int64_t cols, bool write) {
     if (ref->place == PAVE__AT_NONE || ref->place == PAVE__AT_PACKED) return;
     pave__step whole = *s;
-    if (s->k_slice && !write) whole.batch[0] = 1; /* slices are parts of the same matrices */
+    if (s->k_slice && (!write || pave__is_joined(s)))
+        whole.batch[0] = 1; /* slices are parts of the same matrices */
     int64_t elems = ref_reach(&whole, ref, rows, cols);
     if (s->row->sums && !write) elems += (s->slots - 1) * s->slice;
     if (ref->place == PAVE__AT_WORKSPACE) {
@@ -237,20 +251,19 @@ static void check_memory(const pave__plan_data *p, const pave__problem *q) {
         } else {
             check_ref(p, q, s, &s->in0, s->m, f == PAVE__REDUCE ? s->n : s->k, false);
         }
-        if (s->row->slices) { /* of all of a row's columns, and left just before */
-            const pave__step *left = &p->steps[i - 1];
+        if (s->row->slices) { /* of all of a row's columns, which the step itself leaves and reads */
             states.offset = s->in1.offset;
-            read_scratch(&states);
-            assert_true(i > 0 && left->row->family == PAVE__REDUCE &&
-                        left->reduction == PAVE_REDUCE_LOGSUMEXP);
-            assert_true(left->slots == s->slots && left->slice == s->slice && s->slots > 1);
-            assert_true(s->slots * s->slice >= s->k && (s->slots - 1) * s->slice < s->k);
+            write_scratch(s, &states, p->workspace_bytes);
+            assert_true(s->slots > 1 && s->slots * s->slice >= s->k && (s->slots - 1) * s->slice < s->k);
+            assert_in_range(s->ahead, 1, batches_of(s) * s->m);
+            assert_in_range(batches_of(s) * s->m, 1, PAVE__COUNTERS - 1);
         } else {
             check_ref(p, q, s, &s->in1, s->n, s->k, false);
         }
         int narrow = f == PAVE__REDUCE || f == PAVE__JOIN;
         check_ref(p, q, s, &s->out, s->m, narrow ? 1 : s->n, true);
         states.offset = s->partial.offset;
+        if (pave__is_joined(s)) states.bytes = slice_tiles(s) * s->row->bm * s->row->bn * 4;
         if (s->partial.place) write_scratch(s, &states, p->workspace_bytes);
         stores += s->out.place == PAVE__AT_Y;
         values += s->out.place == PAVE__AT_UNREDUCED;
@@ -261,7 +274,7 @@ static void check_memory(const pave__plan_data *p, const pave__problem *q) {
             assert_int_equal(s->links, q->layers[s->layer].link_count ? PAVE__LAYER_LINKS : PAVE__NO_LINKS);
         } else if (s->row->family != PAVE__GEMM) {
             assert_int_equal(s->links, ends && q->after_count ? PAVE__AFTER_LINKS : PAVE__NO_LINKS);
-        } else if (s->k_slice) {
+        } else if (s->k_slice && !pave__is_joined(s)) {
             assert_true(!ends && p->steps[i + 1].row->sums);
         }
     }

@@ -196,19 +196,17 @@ static void test_split(void **state) {
     assert_int_equal(plan.step_count, 1);
 }
 
-/* A softmax of few long rows: slices leave states, and others of the same columns make the values of them. */
+/* A softmax of long rows: by slices that leave states, and some rows later values. */
 static void test_softmax_slices(void **state) {
     (void)state;
     plan_case c = {.device = "h100-sxm", .m = 64, .k = 1000000, .reduction = PAVE_REDUCE_SOFTMAX};
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(plan.step_count, 2);
-    const pave__step *states = &plan.steps[0], *slices = &plan.steps[1];
-    assert_true(states->row->family == PAVE__REDUCE && states->reduction == PAVE_REDUCE_LOGSUMEXP);
-    assert_true(states->links == PAVE__NO_LINKS && states->out.place == PAVE__AT_NONE);
+    assert_int_equal(plan.step_count, 1);
+    const pave__step *slices = &plan.steps[0];
     assert_string_equal(slices->row->name, "pave_normalize_slices_any");
-    assert_true(slices->in1.place == PAVE__AT_WORKSPACE && slices->in1.offset == states->partial.offset);
-    assert_true(slices->slots == states->slots && slices->slice == states->slice);
-    assert_int_equal(slices->grid[0], 64 * slices->slots);
+    assert_int_equal(slices->in1.place, PAVE__AT_WORKSPACE);
+    assert_true(slices->slots == 123 && slices->slice == 8192 && slices->ahead == 3); /* of 4 MB each */
+    assert_int_equal(slices->grid[0], 2 * 64 * slices->slots);
     assert_int_equal(plan.workspace_bytes, (64 * slices->slots * 8 + 255) / 256 * 256);
     c.forced = "pave_normalize_block_any";
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
@@ -230,7 +228,10 @@ static void test_softmax_slices(void **state) {
     assert_int_equal(refusal_of("pave_normalize_slices_any")->why, PAVE__WHY_WHOLE);
     c.forced = "pave_normalize_slices_any"; /* whole rows are one slice each */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_true(plan.step_count == 2 && slices->slots == 1 && slices->slice >= c.k);
+    assert_true(plan.step_count == 1 && slices->slots == 1 && slices->slice >= c.k);
+    c.m = PAVE__COUNTERS; /* a row too many */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_E_UNSUPPORTED);
+    assert_int_equal(refusal_of("pave_normalize_slices_any")->why, PAVE__WHY_WHOLE);
 }
 
 /* k is cut where the tiles do not fill the device, into slices that are a batch dimension of their own. */
@@ -238,12 +239,19 @@ static void test_slices(void **state) {
     (void)state;
     plan_case c = {.device = "h100-sxm", .op = PAVE_OP_MATMUL, .m = 64, .k = 4096, .widths = {4096}};
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
-    assert_int_equal(plan.step_count, 2);
+    assert_int_equal(plan.step_count, 1);
     const pave__step *gemm = &plan.steps[0], *sum = &plan.steps[1];
     assert_true(gemm->k_slice > 0 && gemm->batch[0] > 1 && gemm->k_slice % gemm->row->bk == 0);
+    assert_true(pave__is_joined(gemm) && gemm->out.place == PAVE__AT_Y);
+    assert_true(plan.workspace_bytes >= (uint64_t)gemm->batch[0] * 64 * 4096 * 4);
+    c.forced =
+        "pave_gemm_simt_64x64x16_f32/4,pave_map_sum_any"; /* a row that leaves the adding to a launch */
+    assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
+    assert_int_equal(plan.step_count, 2);
     assert_int_equal(plan.workspace_bytes, gemm->batch[0] * 64 * 4096 * 4);
     assert_string_equal(sum->row->name, "pave_map_sum_any");
     assert_true(sum->slots == gemm->batch[0] && sum->slice == 64 * 4096 && sum->out.place == PAVE__AT_Y);
+    c.forced = NULL;
     c.m = 16384; /* enough tiles */
     assert_int_equal(case_plan(&c, &problem, &plan), PAVE_OK);
     assert_int_equal(plan.steps[plan.step_count - 1].k_slice, 0);

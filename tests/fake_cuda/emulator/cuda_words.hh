@@ -69,8 +69,22 @@ static inline int __float_as_int(float v) {
 template <typename T> static inline T __ldcs(const T *at) {
     return *at;
 }
+template <typename T> static inline T __ldcg(const T *at) {
+    return *at;
+}
 template <typename T> static inline void __stcs(T *at, T value) {
     *at = value;
+}
+template <typename T> static inline void __stcg(T *at, T value) {
+    *at = value;
+}
+/* Blocks run one after the other. */
+static inline void __threadfence() {
+}
+static inline unsigned atomicInc(unsigned *at, unsigned most) {
+    const unsigned old = *at;
+    *at = old >= most ? 0 : old + 1;
+    return old;
 }
 static inline int __popc(uint32_t bits) {
     return __builtin_popcount(bits);
