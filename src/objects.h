@@ -59,7 +59,7 @@ struct pave_queue {
     bool profiling;
     void *workspace; /* grows to the largest a plan asked for; in-order use makes one enough */
     uint64_t workspace_bytes;
-    void *counters; /* u32, PAVE__COUNTERS of them; NULL before a step counts */
+    void *counters;     /* u32, PAVE__COUNTERS of them; NULL before a step counts */
     pave__calls *calls; /* NULL: none yet */
 };
 

@@ -74,7 +74,7 @@ constexpr int64_t NO_TILE = INT64_MAX;
 struct tile_job {
     tile_operand a, b;
     int64_t y_offset, y_row; /* bytes; of row 0, column 0 in the product's y */
-    int64_t p_index;         /* state of row 0, slot 0; where slices are joined, the tile's number in the product */
+    int64_t p_index; /* state of row 0, slot 0; where slices are joined, the tile's number in the product */
     int64_t k, n;
     int64_t row, row_end, col;
     int64_t a_scale, b_scale; /* byte of row 0's scale in the product; 0: none */

@@ -64,9 +64,9 @@ typedef struct pave__choice {
     const pave__row *row; /* NULL: none can */
     pave__form in;        /* what it reads of a hidden layer */
     pave__prediction gemm;
-    pave__cut cut;  /* that was asked for */
-    double own_ns;  /* the gemm, what it needs packed, and the sum of its slices */
-    double ns;      /* and what follows behind the last layer */
+    pave__cut cut; /* that was asked for */
+    double own_ns; /* the gemm, what it needs packed, and the sum of its slices */
+    double ns;     /* and what follows behind the last layer */
 } pave__choice;
 
 /* ---- candidates.c: rows against devices and each other */

@@ -63,8 +63,8 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
 void pave__slice_rows(const pave_device_info *device, pave__step *step);
 /* States a row, and by way of `slice` columns a state, where splitting rows fills a device that they alone do not; 0
  * where they are not to be split. */
-int64_t pave__split_slots(const pave_device_info *device, const pave__row *row,
-                          const pave__step *step, int64_t *slice);
+int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,
+                          int64_t *slice);
 
 /* The launch's grid, block and shared bytes from its row and its space. 0 where the launch would need more
  * blocks than a grid may have; `need` is how many. */

@@ -111,7 +111,8 @@ static int64_t strip(const pave_device_info *device, const pave__row *row, const
 void pave__row_tile(const pave__row *row, const pave__step *s, int64_t *bm, int64_t *bn) {
     *bm = row->bm > 0 ? row->bm : 1;
     *bn = row->bn > 0 ? row->bn : 1;
-    if (row->family == PAVE__MAP && pave__has_scales(row->b_type)) *bn = s->n > 0 ? s->n : 1; /* of which bn are under way */
+    if (row->family == PAVE__MAP && pave__has_scales(row->b_type))
+        *bn = s->n > 0 ? s->n : 1; /* of which bn are under way */
     if (row->family != PAVE__MAP || row->layout != PAVE__LAYOUT_ROWS || *bm == 1) return;
     if (s->m < *bm) {
         *bn *= *bm;
@@ -181,7 +182,9 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     double in_work = (double)pave__units(device) * p->blocks_per_unit * (row->bm > 0 ? row->bm : 1);
     if (row->slices) in_work = MET_AHEAD * s->ahead;
     double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0), l2 = (double)device->l2_bytes;
-    double lost = l2 == 0 ? 0 : device->kind == PAVE_DEVICE_GPU ? fmin(1, held / l2) : held > PAVE__L2_SHARE * l2;
+    double lost = l2 == 0                           ? 0
+                  : device->kind == PAVE_DEVICE_GPU ? fmin(1, held / l2)
+                                                    : held > PAVE__L2_SHARE * l2;
     p->bytes_l2 = in * passes + out;
     if (row->slices) p->bytes_l2 += rows * (double)s->slots * (double)s->slots * STATE_BYTES;
     p->bytes_memory = once * (1 + (passes - 1) * lost) + out;
@@ -261,15 +264,18 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
 
 void pave__slice_rows(const pave_device_info *device, pave__step *s) {
     const pave__row *row = s->row;
-    int64_t rows = pave__times(pave__batches(s->batch), s->m), most = round_of(row, pave__type_bytes(PAVE_T_F32));
+    int64_t rows = pave__times(pave__batches(s->batch), s->m),
+            most = round_of(row, pave__type_bytes(PAVE_T_F32));
     int64_t blocks = pave__units(device) * pave__blocks_per_unit(device, row), step = 4 * lanes_of(row);
-    int64_t even = pave__times(pave__div_up(pave__times(rows, s->k), pave__times(blocks > 0 ? blocks : 1, step)), step);
+    int64_t even =
+        pave__times(pave__div_up(pave__times(rows, s->k), pave__times(blocks > 0 ? blocks : 1, step)), step);
     s->slice = even < most ? even : most;
     int64_t least = pave__div_up(s->k, SLOTS_MOST);
     if (s->slice < least) s->slice = pave__times(pave__div_up(least, most), most);
     s->slots = pave__div_up(s->k, s->slice);
     double row_bytes = (double)s->k * pave__type_bytes(s->in0.type);
-    s->ahead = (int32_t)fmin(fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows), INT32_MAX);
+    s->ahead = (int32_t)fmin(
+        fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows), INT32_MAX);
 }
 
 int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,

@@ -75,7 +75,8 @@ static pave__refusal slice_rows(const pave__planning *p, candidate *c) {
     int64_t rows = pave__times(pave__batches(s->batch), s->m);
     bool fits = has_states && s->k >= 1 && rows >= 1 && rows < PAVE__COUNTERS;
     if (fits) pave__slice_rows(p->device, s);
-    if (!fits || pave__rows_tiles(p->device, s->row, s) > INT32_MAX || (s->slots < 2 && !pave__is_forced(p, s->row))) {
+    if (!fits || pave__rows_tiles(p->device, s->row, s) > INT32_MAX ||
+        (s->slots < 2 && !pave__is_forced(p, s->row))) {
         no.why = PAVE__WHY_WHOLE;
         return no;
     }
