@@ -209,8 +209,7 @@ static void join_row(const pave_abi_rows *r, void *const *buffers, const point *
 }
 
 /* What normalizing takes from every value, and what it divides by; softmax: its maximum and sum. */
-static state scale_of(const pave_abi_rows *r, const void *x, const void *states, const point *at) {
-    if (r->slots) return merged_states(r, PAVE_REDUCE_LOGSUMEXP, (const char *)states + r->width, at);
+static state scale_of(const pave_abi_rows *r, const void *x, const point *at) {
     if (r->reduce != PAVE_REDUCE_NORMALIZE) return fold_row(r, PAVE_REDUCE_LOGSUMEXP, x, *at, 0, r->cols);
     state s = {fold_row(r, PAVE_REDUCE_SUM, x, *at, 0, r->cols).x / (double)r->cols, 0};
     point p = *at;
@@ -228,7 +227,7 @@ static double normalized(int reduce, double v, state s) {
 
 static void normalize_row(const pave_abi_rows *r, void *const *buffers, const point *row) {
     point at = *row;
-    state s = scale_of(r, buffers[0], buffers[PAVE_ROWS_STATES], row);
+    state s = scale_of(r, buffers[0], row);
     for (at.col = 0; at.col < r->cols; at.col++) {
         double v = normalized(r->reduce, get(buffers[0], &r->x, r->x_type, &at), s);
         put(buffers[1], &r->y, r->y_type, &at, chain(r->links, r->link_count, buffers + 2, v, &at));

@@ -306,6 +306,18 @@ __device__ __forceinline__ void mma_main_loop(mma_copier<T> &copier, const gemm_
     copy_wait<0>();
 }
 
+/* A warp's slot of three; found again wherever it is asked for. */
+__device__ __forceinline__ int &own_turn(int *turns) {
+    int thread = threadIdx.x;
+    forget(thread);
+    return turns[thread / 32];
+}
+
+__device__ __forceinline__ int turn_after(int *turns) {
+    const int turn = own_turn(turns);
+    return turn == 2 ? 0 : turn + 1;
+}
+
 /* Tiles' places lie in turns in three slots: the first warp writes the next tile's before the main loop, when others may still
  * be in the last one's epilogue. */
 template <class T>
@@ -321,15 +333,13 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
     mma_copier<T> copier;
     copier.start(buffers, jobs[0]);
     mma_fill<T>(copier, shared);
-    __shared__ int turns[T::WARPS]; /* each warp's slot, for which the epilogue has no registers */
-    int &turn = turns[threadIdx.x / 32];
-    turn = 0;
+    __shared__ int turns[T::WARPS]; /* each warp's slot, for which the loops have no registers */
+    own_turn(turns) = 0;
     __syncwarp();
 #pragma unroll 1
     while (true) {
-        tile_job &job = jobs[turn];
-        const int after = turn == 2 ? 0 : turn + 1;
-        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[after]);
+        const tile_job &job = jobs[own_turn(turns)];
+        if (job.next != NO_TILE) raster::leave(args, buffers.g, job.next, jobs[turn_after(turns)]);
         const int64_t k_tiles = (job.k * T::BYTES + T::ROW_BYTES - 1) / T::ROW_BYTES;
         float acc[T::MI][T::NI][4] = {};
         if constexpr (T::F8)
@@ -337,17 +347,18 @@ __device__ __forceinline__ void mma_tiles(const pave_abi_gemm &args, const gemm_
         else
             mma_main_loop<T>(copier, buffers, job, shared, k_tiles, acc);
         __syncthreads();
-        if (job.next != NO_TILE) {
-            copier.start(buffers, jobs[after]);
+        tile_job &done = jobs[own_turn(turns)];
+        if (done.next != NO_TILE) {
+            copier.start(buffers, jobs[turn_after(turns)]);
             mma_fill<T>(copier, shared);
         }
-        if (job.joined == 0 || mma_join<T>(args, buffers, job, acc))
-            mma_epilogue<T>(args, buffers, t, job, acc, dynamic_shared() + (T::STAGES - 1) * T::STAGE_BYTES);
-        if (job.next == NO_TILE) break;
+        if (done.joined == 0 || mma_join<T>(args, buffers, done, acc))
+            mma_epilogue<T>(args, buffers, t, done, acc, dynamic_shared() + (T::STAGES - 1) * T::STAGE_BYTES);
         forget_memory();
-        const int next = turn == 2 ? 0 : turn + 1;
+        if (jobs[own_turn(turns)].next == NO_TILE) break;
+        const int next = turn_after(turns);
         __syncwarp();
-        turn = next;
+        own_turn(turns) = next;
         __syncwarp();
         copier.start(buffers, jobs[next], T::STAGES - 1);
     }
