@@ -163,13 +163,11 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     a->reduce = step->reduction;
     out->buffers[0] = p[0].memory;
     out->buffers[1] = p[split ? 3 : 2].memory;
-    if (slices) {
-        a->width = p[1].offset;
-        a->ahead = step->ahead;
-    }
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
     assert(!slices || a->link_count <= PAVE_ROWS_COUNTS - 2);
     if (slices) {
+        a->width = p[1].offset;
+        a->ahead = step->ahead;
         out->buffers[PAVE_ROWS_STATES] = p[1].memory;
         out->buffers[PAVE_ROWS_COUNTS] = r->queue->counters;
     }
@@ -270,8 +268,9 @@ static pave_status ensure_counters(pave_queue *queue, const pave__plan_data *pla
     const uint64_t bytes = PAVE__COUNTERS * sizeof(uint32_t);
     const uint32_t zero = 0;
     bool counts = false;
+    if (queue->counters) return PAVE_OK;
     for (int32_t i = 0; i < plan->step_count; i++) counts = counts || pave__counts(&plan->steps[i]);
-    if (!counts || queue->counters) return PAVE_OK;
+    if (!counts) return PAVE_OK;
     void *memory;
     pave_status status = backend->memory_alloc(queue->context->native, bytes, &memory);
     if (status) return status;

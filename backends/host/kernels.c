@@ -196,16 +196,13 @@ static void reduce_row(const pave_abi_rows *r, void *const *buffers, const point
     if (!r->slots) finish_row(r, buffers, at, fold_row(r, r->reduce, buffers[0], *at, 0, r->cols));
 }
 
-static state merged_states(const pave_abi_rows *r, int reduce, const void *states, const point *at) {
-    int64_t index = batch_index(r->batch, at->batch) * r->rows + at->row;
-    state s = pave_state_begin(reduce);
-    for (int64_t slot = 0; slot < r->slots; slot++)
-        s = pave_state_merge(reduce, s, get_state(states, index * r->slots + slot, reduce));
-    return s;
-}
-
 static void join_row(const pave_abi_rows *r, void *const *buffers, const point *at) {
-    finish_row(r, buffers, at, merged_states(r, r->reduce, (const char *)buffers[0] + r->x.offset, at));
+    const char *states = (const char *)buffers[0] + r->x.offset;
+    int64_t index = batch_index(r->batch, at->batch) * r->rows + at->row;
+    state s = pave_state_begin(r->reduce);
+    for (int64_t slot = 0; slot < r->slots; slot++)
+        s = pave_state_merge(r->reduce, s, get_state(states, index * r->slots + slot, r->reduce));
+    finish_row(r, buffers, at, s);
 }
 
 /* What normalizing takes from every value, and what it divides by; softmax: its maximum and sum. */

@@ -18,7 +18,7 @@
     X(pave_map_rows_any, ROWS, 4, 1024, 256)     \
     X(pave_map_turn_any, ACROSS, 64, 64, 256)
 
-#define PAVE_MAP_SCALE_CUDA_ROWS(X)            \
+#define PAVE_MAP_SCALE_CUDA_ROWS(X)                 \
     X(pave_map_scale_any, F16S, 4096, 128, 8)       \
     X(pave_map_scale_long_any, F16S, 16384, 512, 2) \
     X(pave_map_pair_any, F16X2, 4096, 128, 7)

@@ -3,8 +3,8 @@
  * that is not far below its row's largest, where float16 alone has no range. Rows of the table PAVE_MAP_SCALE_CUDA_ROWS.
  *
  * Work: a block a row, four consecutive columns a thread at a time, COLS of the row under way at once. A row of up to COLS stays
- * in registers between its maximum and its store; of a longer one the rest is read again. Alignment: none needed; four elements that lie on a multiple of
- * their size move at once. Shared memory: a maximum a warp. */
+ * in registers between its maximum and its store; of a longer one the rest is read again. Alignment: none needed; four elements
+ * that lie on a multiple of their size move at once. Shared memory: a maximum a warp. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/space.cuh"
 #include "kernels/map/rows.h"

@@ -5,8 +5,8 @@
  * Work: a row's team (team.cuh) takes it by chunks, some quads of consecutive columns a member, or four neighbouring rows by
  * chunks of quads across them. Rows of one chunk stay in registers and are read once; longer ones are read again in each pass.
  * y may be x: all passes that read others' values end in a merge of the team before a value is stored, and a member stores only
- * the quads that it loads. Rows that registers do not hold, or too few for the device, may come by slices (normalize_slices). Alignment: none needed; quads
- * that lie on a multiple of their size move at once. */
+ * the quads that it loads. Rows that registers do not hold, or too few for the device, may come by slices (normalize_slices).
+ * Alignment: none needed; quads that lie on a multiple of their size move at once. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/reduce/chunk.cuh"
 #include "kernels/reduce/rows.h"

@@ -95,6 +95,7 @@ bool pave__is_forced(const pave__planning *p, const pave__row *row) {
 }
 
 bool pave__sum_forced(const pave__planning *p) {
+    if (!p->forced) return false;
     for (size_t i = 0; i < p->row_count; i++)
         if (p->rows[i].sums && pave__is_forced(p, &p->rows[i])) return true;
     return false;

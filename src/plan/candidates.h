@@ -97,6 +97,8 @@ void pave__refuse(const pave__planning *p, const pave__row *row, int32_t layer, 
  * why not. */
 pave__refusal pave__build_layer(const pave__planning *p, const pave__work *work, const pave__row *row,
                                 pave__cut cut, pave__bundle *bundle, pave__choice *choice);
+/* What a gemm leaves: its output, and states of rows. */
+double pave__gemm_out_bytes(const pave__step *gemm);
 /* The width that a layer reads. */
 int64_t pave__width_into(const pave__problem *problem, int32_t layer);
 

@@ -31,13 +31,6 @@ static double memory_ms(const pave_device_info *device, double bytes) {
     return device->memory_bytes_per_s > 0 ? bytes / device->memory_bytes_per_s * 1e3 : 0;
 }
 
-static double step_out_bytes(const pave__step *s) {
-    double rows = (double)(pave__is_joined(s) ? 1 : pave__batches(s->batch)) * (double)s->m;
-    double states = s->partial.place ? rows * (double)s->slots * 8 : 0;
-    double stored = s->out.place ? rows * (double)s->n * pave__type_bytes(s->out.type) : 0;
-    return states + stored;
-}
-
 /* One gemm against 64×128 tiles, first all row tiles of one column tile, then the next. */
 static void compare_gemm(pave__writer *w, const pave_device_info *d, const pave__step *s) {
     int64_t tiles_m = pave__div_up(s->m, profiled_tile.bm);
@@ -70,8 +63,8 @@ static void compare_gemm(pave__writer *w, const pave_device_info *d, const pave_
         "      layer %d, here %dx%d tiles, %d row tiles a group: %lld blocks in %.1f waves; L2 %.3g GB, "
         "memory %.3g GB (%.1f %% hit) = %.3g ms of memory time; bound by %s\n",
         s->layer + 1, s->row->bm, s->row->bn, s->group_m, (long long)ours->tiles, ours->waves,
-        ours->bytes_l2 / 1e9, ours->bytes_memory / 1e9, hit_share(ours, step_out_bytes(s)) * 100, ours_ms,
-        pave__bound_name(ours->bound));
+        ours->bytes_l2 / 1e9, ours->bytes_memory / 1e9, hit_share(ours, pave__gemm_out_bytes(s)) * 100,
+        ours_ms, pave__bound_name(ours->bound));
 }
 
 /* The reduction against a pass of 128 rows a block over logits in memory. */

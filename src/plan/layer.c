@@ -26,19 +26,20 @@ static int element_bytes(const pave_device_info *device, const pave__ref *ref) {
     return along < across ? along : across;
 }
 
+double pave__gemm_out_bytes(const pave__step *gemm) {
+    double rows = (double)(pave__is_joined(gemm) ? 1 : pave__batches(gemm->batch)) * (double)gemm->m;
+    double states = gemm->partial.place ? rows * (double)gemm->slots * 2 * pave__type_bytes(PAVE_T_F32) : 0;
+    return states + (gemm->out.place ? rows * (double)gemm->n * pave__type_bytes(gemm->out.type) : 0);
+}
+
 static pave__gemm_load load_of(const pave__planning *p, const pave__problem *q, const pave__step *gemm) {
     pave__gemm_load load = {
         .m = gemm->m, .n = gemm->n, .k = gemm->k, .groups = q->groups, .group_rows = q->group_rows};
     if (gemm->k_slice) load.k = gemm->k_slice;
     load.a_bytes = element_bytes(p->device, &gemm->in0);
     load.b_bytes = element_bytes(p->device, &gemm->in1);
-    double rows = (double)pave__batches(gemm->batch) * (double)gemm->m;
-    if (pave__is_joined(gemm)) {
-        rows = (double)gemm->m;
-        load.joined = gemm->batch[0];
-    }
-    if (gemm->partial.place) load.out_bytes += rows * (double)gemm->slots * 2 * pave__type_bytes(PAVE_T_F32);
-    if (gemm->out.place) load.out_bytes += rows * (double)gemm->n * pave__type_bytes(gemm->out.type);
+    load.out_bytes = pave__gemm_out_bytes(gemm);
+    if (pave__is_joined(gemm)) load.joined = gemm->batch[0];
     for (int d = 0; d < PAVE_BATCH_DIMS; d++) {
         load.batch[d] = gemm->batch[d];
         load.a_same[d] = gemm->in0.batch[d] == 0;

@@ -22,7 +22,8 @@
  * 14336x4096: few_8x16 at 8 rows of A in bfloat16, dot_8x4 at 4 and 8 in float32 (docs/planner.md). */
 #define DIRECT_NS 910.0
 #define JOIN_CLOCKS 4.0
-/* A block that joins slices has its own written, counts itself, and waits for what it then reads: order of three latencies. */
+/* A block that joins slices has its own written, counts itself, and waits for what it then reads; by what joining took beside a
+ * launch that adds on an H200, 2026-12-01 (docs/planner.md). */
 #define JOINED_NS 2200.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */

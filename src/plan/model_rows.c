@@ -128,7 +128,7 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
     int64_t parts = parts_of(s, row->family);
-    if (row->slices && s->slots > 0) /* blocks' turns, for states and for values */
+    if (row->slices) /* blocks' turns, for states and for values */
         return pave__times(pave__times(2, parts), pave__times(batches, s->m));
     int64_t tile = pave__times(bm, strip(device, row, s));
     return pave__times(pave__times(batches, parts), pave__div_up(s->m, tile));
@@ -274,8 +274,7 @@ void pave__slice_rows(const pave_device_info *device, pave__step *s) {
     if (s->slice < least) s->slice = pave__times(pave__div_up(least, most), most);
     s->slots = pave__div_up(s->k, s->slice);
     double row_bytes = (double)s->k * pave__type_bytes(s->in0.type);
-    s->ahead = (int32_t)fmin(
-        fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows), INT32_MAX);
+    s->ahead = (int32_t)fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows);
 }
 
 int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,

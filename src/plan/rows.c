@@ -23,7 +23,17 @@ static bool in_place(const pave__step *s) {
     return s->in0.place == s->out.place && s->in0.place != PAVE__AT_WORKSPACE;
 }
 
-/* A launch of `row` over whole rows, or why there is none. */
+/* Gives a step slices, which its row takes alone: of rows that are not worth cutting only if it is asked for by name. */
+static bool takes_slices(const pave__planning *p, pave__step *s) {
+    bool has_states = s->reduction == PAVE_REDUCE_SOFTMAX || s->reduction == PAVE_REDUCE_LOG_SOFTMAX;
+    int64_t rows = pave__times(pave__batches(s->batch), s->m);
+    if (!has_states || s->k < 1 || rows < 1 || rows >= PAVE__COUNTERS) return false;
+    pave__slice_rows(p->device, s);
+    return pave__rows_tiles(p->device, s->row, s) <= INT32_MAX &&
+           (s->slots > 1 || pave__is_forced(p, s->row));
+}
+
+/* A launch of `row`, over whole rows unless it takes slices, or why there is none. */
 static pave__refusal judge(const pave__planning *p, const pave__row *row, const pave__step *step,
                            candidate *c) {
     pave__refusal no = pave__judge_row(p, row, step->layer);
@@ -39,7 +49,9 @@ static pave__refusal judge(const pave__planning *p, const pave__row *row, const 
         return (pave__refusal){row, step->layer, PAVE__WHY_FUSE, 0, 0};
     c->step = *step;
     c->step.row = row;
-    c->step.predicted = pave__model_rows(p->device, row, step);
+    if (row->slices && !takes_slices(p, &c->step))
+        return (pave__refusal){row, step->layer, PAVE__WHY_WHOLE, 0, 0};
+    c->step.predicted = pave__model_rows(p->device, row, &c->step);
     c->join.row = NULL;
     c->ns = c->step.predicted.ns;
     double need;
@@ -67,27 +79,6 @@ static void try_split(const pave__planning *p, candidate *c) {
     c->ns = part.predicted.ns + join.predicted.ns;
 }
 
-/* The same by slices, which their row takes alone: of rows that are not worth cutting only if it is asked for by name. */
-static pave__refusal slice_rows(const pave__planning *p, candidate *c) {
-    pave__step *s = &c->step;
-    pave__refusal no = {s->row, s->layer, PAVE__WHY_NONE, 0, 0};
-    bool has_states = s->reduction == PAVE_REDUCE_SOFTMAX || s->reduction == PAVE_REDUCE_LOG_SOFTMAX;
-    int64_t rows = pave__times(pave__batches(s->batch), s->m);
-    bool fits = has_states && s->k >= 1 && rows >= 1 && rows < PAVE__COUNTERS;
-    if (fits) pave__slice_rows(p->device, s);
-    if (!fits || pave__rows_tiles(p->device, s->row, s) > INT32_MAX ||
-        (s->slots < 2 && !pave__is_forced(p, s->row))) {
-        no.why = PAVE__WHY_WHOLE;
-        return no;
-    }
-    s->predicted = pave__model_rows(p->device, s->row, s);
-    c->ns = s->predicted.ns;
-    double need;
-    if (!pave__set_grid(p->device, s, &need))
-        no = (pave__refusal){s->row, s->layer, PAVE__WHY_GRID, PAVE__GRID_X_MAX, need};
-    return no;
-}
-
 /* Whether a map row is of the kind that a map is: to a form with scales, of sums, or neither. */
 static bool maps(const pave__row *row, const pave__step *step) {
     bool scales = pave__has_scales(step->out.type) && step->out.exponent == 0;
@@ -106,7 +97,6 @@ static bool choose(const pave__planning *p, pave__family family, const pave__ste
         if (row->family != family || !pave__concerns(p, row)) continue;
         if (family == PAVE__MAP && !maps(row, step)) continue;
         pave__refusal no = judge(p, row, step, &here);
-        if (no.why == PAVE__WHY_NONE && row->slices) no = slice_rows(p, &here);
         if (no.why != PAVE__WHY_NONE) {
             pave__refuse(p, row, step->layer, no.why, no.have, no.need);
             continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Cutting a product's k into slices that are multiplied side by side: how many slices are worth weighing, what the gemm of
- * slices is, and the map step that adds what they leave. It knows one gemm step; what the values then become is closing.c's. */
+ * slices is, and how what they leave is added: by the gemm itself, or by a map step. It knows one gemm step; what the values then become is closing.c's. */
 #include "src/plan/candidates.h"
 
 /* Steps of K that a slice has at least: filling and draining a tile takes two. */
@@ -45,10 +45,15 @@ static int wanted_counts(const pave__planning *p, const pave__work *work, const 
     return count;
 }
 
+static int64_t tiles_of_one(const pave__row *row, int64_t m, int64_t n) {
+    pave__gemm_load load = {.m = m, .n = n, .batch = {1, 1, 1}};
+    return pave__gemm_tiles(row, &load);
+}
+
 static bool can_join(const pave__work *work, const pave__row *row) {
     const pave__problem *q = work->problem;
-    pave__gemm_load load = {.m = q->m, .n = q->layers[work->index].n, .batch = {1, 1, 1}};
-    return row->joins && pave__batches(q->batch) == 1 && pave__gemm_tiles(row, &load) <= PAVE__COUNTERS;
+    return row->joins && pave__batches(q->batch) == 1 &&
+           tiles_of_one(row, q->m, q->layers[work->index].n) <= PAVE__COUNTERS;
 }
 
 int pave__cuts(const pave__planning *p, const pave__work *work, const pave__row *row,
@@ -91,8 +96,7 @@ bool pave__cut_k(const pave__problem *q, int64_t slices, pave__step *gemm) {
 }
 
 void pave__join_slices(pave__step *gemm, pave__bundle *b) {
-    pave__gemm_load load = {.m = gemm->m, .n = gemm->n, .batch = {1, 1, 1}};
-    int64_t tiles = pave__times(pave__gemm_tiles(gemm->row, &load), gemm->batch[0]);
+    int64_t tiles = pave__times(tiles_of_one(gemm->row, gemm->m, gemm->n), gemm->batch[0]);
     int64_t floats = pave__times(tiles, (int64_t)gemm->row->bm * gemm->row->bn);
     gemm->partial = pave__states_in(b, PAVE__PARTIAL, floats / 2);
     gemm->out.batch[0] = 0;

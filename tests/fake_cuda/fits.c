@@ -107,6 +107,12 @@ static int states_fit(const fake_launch *l, CUdeviceptr buffer, int64_t offset, 
     return fits(l, &o, &all);
 }
 
+static int counters_fit(const fake_launch *l, CUdeviceptr buffer, int64_t count) {
+    operand o = {"the counters", buffer, {.col = 1}, 4, 4, 0};
+    extent all = {{1, 1, 1}, 1, count};
+    return fits(l, &o, &all);
+}
+
 /* A product's operands over the extents of its Y and of its A. */
 static int product_fits(const fake_launch *l, const pave_abi_view *a, const pave_abi_view *b,
                         const pave_abi_view *y, const extent *e, const extent *of_a, int64_t k) {
@@ -206,13 +212,11 @@ static int joined_fit(const fake_launch *l) {
     const pave_abi_gemm *g = &l->args.gemm;
     int64_t tiles = div_up(g->m, l->row->bm) * div_up(g->n, l->row->bn);
     operand parts = {"the slices", l->buffers[3], {.offset = g->p_offset, .col = 1}, 4, 16, 0};
-    operand counts = {"the counters", l->buffers[4], {.col = 1}, 4, 4, 0};
-    extent floats = {{1, 1, 1}, 1, tiles * g->batch[0] * l->row->bm * l->row->bn},
-           each = {{1, 1, 1}, 1, tiles};
+    extent floats = {{1, 1, 1}, 1, tiles * g->batch[0] * l->row->bm * l->row->bn};
     return demand(l, l->row->joins && g->batch[1] == 1 && g->batch[2] == 1,
                   "slices that the row cannot join") &&
            demand(l, g->slots == g->batch[0], "a wrong number of slices to join") &&
-           fits(l, &parts, &floats) && fits(l, &counts, &each);
+           fits(l, &parts, &floats) && counters_fit(l, l->buffers[4], tiles);
 }
 
 /* Each slice of k has some of it, starts where the row's loads may, and leaves sums alone. */
@@ -290,13 +294,6 @@ static int sum_fits(const fake_launch *l, const operand *x, const extent *e) {
            fits(l, &last, &quads);
 }
 
-/* A counter for the turns and one for each row. */
-static int turns_fit(const fake_launch *l, const extent *e) {
-    operand counts = {"the counters", l->buffers[PAVE_ROWS_COUNTS], {.col = 1}, 4, 4, 0};
-    extent each = {{1, 1, 1}, 1, 1 + e->batch[0] * e->batch[1] * e->batch[2] * e->rows};
-    return fits(l, &counts, &each);
-}
-
 static int rows_fit(const fake_launch *l) {
     const pave_abi_rows *r = &l->args.rows;
     const CUdeviceptr *b = l->buffers;
@@ -319,7 +316,9 @@ static int rows_fit(const fake_launch *l) {
           demand(l, r->reduce != PAVE_REDUCE_NORMALIZE, "states of another reduction") &&
           demand(l, r->link_count <= PAVE_ROWS_COUNTS - 2, "a link's tensor in the states' place") &&
           demand(l, r->ahead >= 0, "values before their states") &&
-          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots) && turns_fit(l, &e)))
+          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots) &&
+          /* for the turns, and for each row */
+          counters_fit(l, b[PAVE_ROWS_COUNTS], 1 + e.batch[0] * e.batch[1] * e.batch[2] * e.rows)))
         return 0;
     if (split)
         return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
