@@ -136,10 +136,10 @@ PAVE_ABI_CHECK(pave_abi_gemm, 904);
  *            slice) leave one state (two floats) at byte y.offset of Y + 8 * ((batch index * rows + r) * slots + s).
  * join:      y[r] = chain(reduction of row r's `slots` states, laid out the same at byte x.offset of X); cols is how many
  *            values each row had, for the mean.
- * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols). Where slots > 0, a block
- *            takes columns [s * slice, (s + 1) * slice) at a time, first for their state of a softmax, which lies as a join's do at
- *            byte `width` of the last tensor's argument, t9, and `ahead` rows later for their values. t8 has a u32 that counts
- *            blocks' turns and one for each row, all 0 before and after; a launch with slots has no tensor of a link there. */
+ * normalize: y[r, c] = chain(x[r, c] as softmax, log_softmax or normalize make it of its row of cols). Where slots > 0, so many
+ *            blocks are a team, all teams run at once, and block s of each takes columns [s * slice, (s + 1) * slice) of the team's
+ *            rows. The last tensor's argument, t9, has for each block PAVE__SLICE_ROWS words of 8 bytes for states and then for each
+ *            team a u32, all 0 before and after; a launch with slots has no tensor of a link there. */
 typedef struct pave_abi_rows {
     pave_i64 rows, cols, width;
     pave_i64 batch[PAVE_BATCH_DIMS];
@@ -149,7 +149,7 @@ typedef struct pave_abi_rows {
     pave_i32 x_type, y_type;
     pave_i32 reduce; /* pave_reduction */
     pave_i32 link_count;
-    pave_i32 ahead; /* normalize with slots: rows between a row's states and its values */
+    pave_i32 reserved;
     pave_abi_link links[PAVE_ABI_LINKS];
 } pave_abi_rows;
 PAVE_ABI_CHECK(pave_abi_rows, 824);
@@ -165,8 +165,7 @@ PAVE_ABI_CHECK(pave_abi_peak, 16);
 
 #define PAVE_GEMM_BUFFERS (5 + PAVE_ABI_LINKS)
 #define PAVE_ROWS_BUFFERS (2 + PAVE_ABI_LINKS)
-#define PAVE_ROWS_STATES (PAVE_ROWS_BUFFERS - 1) /* normalize: the argument that has the states */
-#define PAVE_ROWS_COUNTS (PAVE_ROWS_BUFFERS - 2) /* and the counts */
+#define PAVE_ROWS_COUNTERS (PAVE_ROWS_BUFFERS - 1) /* normalize: the argument that has the words and counts */
 #define PAVE_PEAK_BUFFERS 1
 
 #endif

@@ -151,21 +151,22 @@
      .bm = (BM), .bn = (BN), .stages = 1, .threads = (THREADS), .align = 1,               \
      .sums = (SUMS), .float8 = (FLOAT8), .efficiency = 0.8,                               \
      .source = (SOURCE)},
-#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, SLICES, REGISTERS)        \
+#define TEAMS(NAME, FAMILY, LAYOUT, ROWS, LANES, THREADS, LOADS, STAGES, REGISTERS)        \
     {.name = TEXT(NAME), .family = PAVE__##FAMILY, .backend = PAVE__CUDA,                 \
      .kind = KIND_GPU, .path = PAVE_PATH_FMA, .precision = PAVE_HIGHEST,                   \
      .layout = PAVE__LAYOUT_##LAYOUT,                                                     \
-     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS), .slices = (SLICES),        \
-     .stages = 1, .threads = (THREADS), .align = 1,                                       \
+     .bm = (ROWS), .bn = 1, .lanes = (LANES), .loads = (LOADS), .slices = (STAGES) > 1,    \
+     .stages = (STAGES), .threads = (THREADS), .align = 1,                                \
+     .shared_bytes = (STAGES) > 1 ? (STAGES) * (LANES) * (LOADS) * 16 : 0,                \
      .registers = (REGISTERS), .efficiency = 0.8},
 #define REDUCE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
-    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, 0, REGISTERS_OF(THREADS, BLOCKS))
+    TEAMS(NAME, REDUCE, LAYOUT, ROWS, LANES, THREADS, LOADS, 1, REGISTERS_OF(THREADS, BLOCKS))
 #define NORMALIZE_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
-    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, 0, REGISTERS_OF(THREADS, BLOCKS))
-#define NORMALIZE_SLICES_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS) \
     TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, 1, REGISTERS_OF(THREADS, BLOCKS))
+#define NORMALIZE_SLICES_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS, LOADS, BLOCKS, STAGES) \
+    TEAMS(NAME, NORMALIZE, LAYOUT, ROWS, LANES, THREADS, LOADS, STAGES, REGISTERS_OF(THREADS, BLOCKS))
 #define JOIN_CUDA(NAME, LAYOUT, ROWS, LANES, THREADS) \
-    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 0, 32)
+    TEAMS(NAME, JOIN, LAYOUT, ROWS, LANES, THREADS, 0, 1, 32)
 #define MAP_CUDA(NAME, LAYOUT, ROWS, COLS, THREADS) \
     ON_ROWS(NAME, MAP, CUDA, KIND_GPU, LAYOUT, ROWS, COLS, THREADS, 0, PAVE__F8_X, NULL)
 #define SCALES(NAME, BACKEND, KIND, TO, COLS, THREADS, BLOCKS, SOURCE)                    \

@@ -53,7 +53,7 @@ typedef struct pave__row {
     int align;         /* bytes that operands' base and row stride must be multiples of; 1: none */
     int slice;         /* columns of one partial state where a reduction is fused; 0: cannot fuse */
     int sums;          /* map: 1: adds slots of partial sums, and takes nothing else */
-    int slices;        /* normalize: 1: takes slices of rows that have states, and nothing else */
+    int slices;        /* normalize: 1: teams of blocks, which all run at once, share rows that have states, and nothing else */
     int float8;        /* which of its inputs may be float8, beside a gemm's operands: PAVE__F8_… */
     int min_capability; /* compute capability, 80 for 8.0; 0: none needed */
     int registers;      /* a thread, as compiled for sm_89; 0: unknown or none */

@@ -164,13 +164,8 @@ static void fill_rows(const run *r, const pave__step *step, const place p[4], la
     out->buffers[0] = p[0].memory;
     out->buffers[1] = p[split ? 3 : 2].memory;
     a->link_count = fill_links(r, step, a->links, out->buffers + 2);
-    assert(!slices || a->link_count <= PAVE_ROWS_COUNTS - 2);
-    if (slices) {
-        a->width = p[1].offset;
-        a->ahead = step->ahead;
-        out->buffers[PAVE_ROWS_STATES] = p[1].memory;
-        out->buffers[PAVE_ROWS_COUNTS] = r->queue->counters;
-    }
+    assert(!slices || a->link_count <= PAVE_ROWS_COUNTERS - 2);
+    if (slices) out->buffers[PAVE_ROWS_COUNTERS] = r->queue->counters;
     a->link_count = add_exponent(&step->out, a->links, a->link_count);
     out->bytes = sizeof *a;
     out->used = offsetof(pave_abi_rows, links) + (size_t)a->link_count * sizeof a->links[0];

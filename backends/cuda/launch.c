@@ -37,8 +37,10 @@ static CUresult launch_on(const cuda_context *c, CUstream stream, void *kernel, 
     assert(l->buffer_count <= BUFFERS_MAX);
     void *parameters[1 + BUFFERS_MAX] = {(void *)l->args};
     for (size_t i = 0; i < l->buffer_count; i++) parameters[1 + i] = (void *)&l->buffers[i];
-    CUlaunchAttribute overlap = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
-                                 .value.programmaticStreamSerializationAllowed = 1};
+    const CUlaunchAttribute overlap = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                       .value.programmaticStreamSerializationAllowed = 1};
+    const CUlaunchAttribute together = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1};
+    CUlaunchAttribute attribute = l->row->slices ? together : overlap;
     CUlaunchConfig config = {.gridDimX = l->grid[0],
                              .gridDimY = l->grid[1],
                              .gridDimZ = l->grid[2],
@@ -47,8 +49,8 @@ static CUresult launch_on(const cuda_context *c, CUstream stream, void *kernel, 
                              .blockDimZ = l->block[2],
                              .sharedMemBytes = l->shared_bytes,
                              .hStream = stream,
-                             .attrs = &overlap,
-                             .numAttrs = c->overlaps ? 1 : 0};
+                             .attrs = &attribute,
+                             .numAttrs = c->overlaps || l->row->slices ? 1 : 0};
     return cuda_driver.LaunchKernelEx(&config, kernel, parameters, NULL);
 }
 
@@ -102,10 +104,14 @@ static bool capturing(CUstream stream) {
            status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-/* Whether a call's launches overlap better than its graph would, and the thread is ahead of the device all the same. */
+/* Whether a call's launches overlap better than its graph would, and the thread is ahead of the device all the same. Those whose
+ * blocks all run at once do not overlap. */
 static bool better_launched(const cuda_context *c, const pave__launch *list, size_t count) {
     double ns = 0;
-    for (size_t i = 0; i < count; i++) ns += list[i].ns;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].row->slices) return false;
+        ns += list[i].ns;
+    }
     return c->overlaps && ns > LAUNCH_NS * (double)count && ns < OVERLAP_NS_MAX;
 }
 

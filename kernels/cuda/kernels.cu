@@ -9,4 +9,5 @@
 #include "kernels/map/scale.cu"
 #include "kernels/peak/peak.cu"
 #include "kernels/reduce/normalize.cu"
+#include "kernels/reduce/normalize_slices.cu"
 #include "kernels/reduce/reduce.cu"

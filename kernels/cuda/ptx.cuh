@@ -41,7 +41,7 @@ __device__ __forceinline__ void copy_async(uint32_t target, const void *source) 
  * the code around it stays one block to the assembler. */
 template <int WHOLE>
 __device__ __forceinline__ void copy_async_if(uint32_t target, const void *source, int bytes, bool exists) {
-    static_assert(WHOLE == 16 || WHOLE == 4, "what rows that use it copy");
+    static_assert(WHOLE == 16 || WHOLE == 8 || WHOLE == 4, "what rows that use it copy");
     if constexpr (WHOLE == 16)
         asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.s32 p, %3, 0;\n\t"
                      "@p cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n\t}"
@@ -50,9 +50,9 @@ __device__ __forceinline__ void copy_async_if(uint32_t target, const void *sourc
                      : "memory");
     else
         asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.s32 p, %3, 0;\n\t"
-                     "@p cp.async.ca.shared.global [%0], [%1], 4, %2;\n\t}"
+                     "@p cp.async.ca.shared.global [%0], [%1], %4, %2;\n\t}"
                      :
-                     : "r"(target), "l"(source), "r"(bytes), "r"(static_cast<int>(exists))
+                     : "r"(target), "l"(source), "r"(bytes), "r"(static_cast<int>(exists)), "n"(WHOLE)
                      : "memory");
 }
 
@@ -81,6 +81,17 @@ __device__ __forceinline__ unsigned load_acquire(const unsigned *at) {
     unsigned v;
     asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(v) : "l"(at) : "memory");
     return v;
+}
+
+/* Words that blocks exchange, each by itself: in no order with others. */
+__device__ __forceinline__ uint64_t load_relaxed(const uint64_t *at) {
+    uint64_t v;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(at) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_relaxed(uint64_t *at, uint64_t value) {
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" : : "l"(at), "l"(value) : "memory");
 }
 
 /* Every thread of every kernel comes here before it touches memory: what launches before this one on the queue have read and

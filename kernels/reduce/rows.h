@@ -7,7 +7,8 @@
  *   lanes   that share a row: part of a warp, a warp or the block; ACROSS: share columns, of four rows each
  *   loads   that a lane has under way at once: of 16 bytes (reduce), of four values (normalize, ACROSS)
  *   blocks  a compute unit that registers leave room for
- * PAVE_NORMALIZE_SLICES_CUDA_ROWS: the same, of rows that take softmax's and log_softmax's rows by slices, and nothing else.
+ * PAVE_NORMALIZE_SLICES_CUDA_ROWS(X): X(name, layout, rows, lanes, threads, loads, blocks, stages): the same, of rows that take
+ *   softmax's and log_softmax's rows by slices, and nothing else, with two warps beside the lanes.
  * PAVE_JOIN_CUDA_ROWS(X): X(name, layout, rows, lanes, threads)
  * …_CL_ROWS(X): X(name, kind, layout, rows, threads, source) */
 #ifndef PAVE_KERNELS_REDUCE_ROWS_H
@@ -27,7 +28,13 @@
     X(pave_normalize_block_any, ROWS, 1, 512, 512, 4, 2)   \
     X(pave_normalize_across_any, ACROSS, 16, 64, 256, 16, 2)
 
-#define PAVE_NORMALIZE_SLICES_CUDA_ROWS(X) X(pave_normalize_slices_any, ROWS, 1, 256, 256, 8, 4)
+#define PAVE_NORMALIZE_SLICES_CUDA_ROWS(X) X(pave_normalize_slices_any, ROWS, 1, 256, 320, 4, 2, 6)
+
+/* Blocks that share a row at most; rows whose states they keep for each other, each in a word of 8 bytes; and the places that
+ * slices have in front of a row's columns, whose first quad may begin before it. */
+#define PAVE__SLICE_SLOTS 256
+#define PAVE__SLICE_ROWS 8
+#define PAVE__SLICE_SHIFT 3
 
 #define PAVE_JOIN_CUDA_ROWS(X) X(pave_join_warp_any, ROWS, 8, 32, 256)
 

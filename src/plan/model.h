@@ -59,9 +59,10 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
 /* The same step's time on that row; its operands' strides count, whatever row it holds itself. */
 pave__prediction pave__model_rows(const pave_device_info *device, const pave__row *row,
                                   const pave__step *step);
-/* Slices of a step whose row takes them, of fewer rows than PAVE__COUNTERS: how many, of how many columns, and how many rows lie
- * between states and values. */
+/* Slices of a step whose row takes them, INT32_MAX rows at most: how many, of how many columns. And the counters that it then
+ * needs. */
 void pave__slice_rows(const pave_device_info *device, pave__step *step);
+int64_t pave__slice_counters(const pave_device_info *device, const pave__step *step);
 /* States a row, and by way of `slice` columns a state, where splitting rows fills a device that they alone do not; 0
  * where they are not to be split. */
 int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,

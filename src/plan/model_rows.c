@@ -3,6 +3,8 @@
  * so that a step's strides choose between rows that walk along a row and rows that walk across them. */
 #include "src/plan/model.h"
 
+#include "kernels/reduce/rows.h"
+
 #include <math.h>
 
 /* A dependent load a lane, and a row's start, tree and finish: order of a GPU's memory latency. */
@@ -40,13 +42,13 @@
 #define SLICE_STEP 256
 /* Several waves of slices even out at their end, as long as a row's states are a join's to read at once. */
 #define SLOTS_EVEN 256
-/* Slices that a row has at most: each merges all of their states. */
-#define SLOTS_MOST 1024
-/* Share of the L2 that may lie between a row's states and its values: 8 to 12 of 50 MiB were best of 4 to 24 at 64x1000000,
- * 488x131144 and 1000x64000 on an H200, 2026-12-01. */
-#define AHEAD_SHARE 0.2
-/* Rows that the L2 has to hold for each of them: what is written passes through it as well. Fits the same runs. */
-#define MET_AHEAD 2.5
+/* Columns of a slice that a block of a team is worth having for; what a step of its blocks takes, whose warps meet, and each value
+ * of a thread besides (2.2 us of 15 float32 values, 3.1 of 31 bfloat16 on an H200, 2026-12-01); and the rows of a team that the L2
+ * has to hold where a slice is read again: x, and what is written meanwhile. */
+#define TEAM_LEAST 1024
+#define STEP_NS 1200.0
+#define STEP_VALUE_NS 65.0
+#define ROWS_BETWEEN 2.5
 /* Blocks that a unit of a CPU wants for evening out. */
 #define CPU_BLOCKS_PER_UNIT 4
 
@@ -92,10 +94,28 @@ static double padded(const pave__row *row, const pave__step *s, double cols) {
     return ceil(cols / round) * round;
 }
 
-/* How often a row is read: once where registers hold it between its sweeps. */
+/* Columns that a row holds until it knows all of its states: in registers, as float32, or in shared memory as they lie. */
+static int64_t held_of(const pave__row *row, const pave__step *s) {
+    int64_t floats = round_of(row, pave__type_bytes(PAVE_T_F32));
+    return row->slices ? floats * 4 / pave__type_bytes(s->in0.type) : floats;
+}
+
+/* Rounds of its lanes that a row's columns, or those of a slice of it, take. */
+static int64_t rounds_of(const pave__row *row, const pave__step *s) {
+    return pave__div_up(row->slices ? s->slice : s->k, held_of(row, s));
+}
+
+/* How often a row is read: once where registers, or a team's shared memory, hold it between its sweeps. */
 static int reads(const pave__row *row, const pave__step *s) {
-    bool held = row->loads > 0 && !row->slices && s->k <= round_of(row, pave__type_bytes(PAVE_T_F32));
+    bool held = row->loads > 0 && rounds_of(row, s) <= 1;
     return held ? 1 : sweeps(s, row->family);
+}
+
+/* Teams of blocks that share rows: as many as all run at once. */
+static int64_t teams_of(const pave_device_info *device, const pave__row *row, const pave__step *s) {
+    int64_t blocks = (int64_t)pave__units(device) * pave__blocks_per_unit(device, row);
+    int64_t rows = pave__times(pave__batches(s->batch), s->m), most = s->slots > 0 ? blocks / s->slots : 1;
+    return most < 1 ? 1 : most < rows ? most : rows;
 }
 
 /* A CPU's rows for reductions and normalizations are both kinds in one: where rows lie closer together than columns do, they
@@ -128,8 +148,7 @@ int64_t pave__rows_tiles(const pave_device_info *device, const pave__row *row, c
     if (row->family == PAVE__MAP)
         return pave__times(batches, pave__times(pave__div_up(s->m, bm), pave__div_up(s->n, bn)));
     int64_t parts = parts_of(s, row->family);
-    if (row->slices) /* blocks' turns, for states and for values */
-        return pave__times(pave__times(2, parts), pave__times(batches, s->m));
+    if (row->slices) return pave__times(parts, teams_of(device, row, s));
     int64_t tile = pave__times(bm, strip(device, row, s));
     return pave__times(pave__times(batches, parts), pave__div_up(s->m, tile));
 }
@@ -180,7 +199,7 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
     /* A row that is walked again is found in the cache where those in work fit: of a GPU's, which all units share, so much of it
      * as they do not fill. Slices' rows are written meanwhile as well. */
     double in_work = (double)pave__units(device) * p->blocks_per_unit * (row->bm > 0 ? row->bm : 1);
-    if (row->slices) in_work = MET_AHEAD * s->ahead;
+    if (row->slices) in_work = ROWS_BETWEEN * (double)teams_of(device, row, s);
     double held = fmin(in_work, rows) * (rows > 0 ? once / rows : 0), l2 = (double)device->l2_bytes;
     double lost = l2 == 0                           ? 0
                   : device->kind == PAVE_DEVICE_GPU ? fmin(1, held / l2)
@@ -191,20 +210,26 @@ static void count_bytes(const pave_device_info *device, const pave__row *row, co
 }
 
 /* Time that a GPU's waves wait on what depends on each other. */
-static double waiting_ns(const pave__row *row, const pave__step *s, double waves) {
+static double waiting_ns(const pave_device_info *device, const pave__row *row, const pave__step *s,
+                         double waves) {
     if (pave__has_scales(row->b_type)) return ceil(waves) * (ROW_NS + ROUND_NS);
     if (row->family == PAVE__MAP)
         return ceil(waves) * (ROW_NS + ceil(terms(s, row->family) / TERMS_AT_ONCE) * PASS_NS);
+    if (row->slices) { /* a team's steps, and those from its last row's states to their values */
+        double chunks = (double)rounds_of(row, s), rows = (double)pave__batches(s->batch) * (double)s->m;
+        double own = ceil(rows / (double)teams_of(device, row, s)),
+               last = chunks > 1 ? chunks + 2 : row->stages - 2;
+        double values = ceil((double)s->slice / (chunks * (double)lanes_of(row)));
+        return PASS_NS + (own * chunks + last) * (STEP_NS + values * STEP_VALUE_NS);
+    }
     int64_t cols = parts_of(s, row->family) > 1 ? s->slice : columns(s, row->family);
     bool along = row->layout == PAVE__LAYOUT_ROWS;
     double lanes = (double)lanes_of(row);
     int elem = row->family == PAVE__JOIN ? STATE_BYTES : pave__type_bytes(s->in0.type);
     double at_once = lanes;
     if (!along || row->family == PAVE__JOIN || s->in0.col == 1) at_once = (double)round_of(row, elem);
-    /* A slice's two passes are a block's each. */
-    int again = row->slices ? 1 : reads(row, s);
-    double passes = ceil((double)cols / at_once) * again;
-    double trees = row->slices ? 1 : sweeps(s, row->family) - again + 1;
+    int again = reads(row, s);
+    double passes = ceil((double)cols / at_once) * again, trees = sweeps(s, row->family) - again + 1;
     /* A team's rows of one round are under way together, others come in turn. */
     double in_turn = along ? fmax(1, row->bm * lanes / fmax(1, row->threads)) : 1, loads = row->loads;
     if (row->loads > 0 && (double)cols <= at_once) {
@@ -245,8 +270,9 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
     double units = pave__units(device), tiles = (double)p.tiles;
     double rate = pave__peak(device, PAVE_PATH_FMA) * ELEMENTWISE_SHARE, compute, latency = 0;
     if (device->kind == PAVE_DEVICE_GPU) {
-        latency = waiting_ns(row, s, p.waves);
-        compute = pave__ns_over(p.flops, rate);
+        latency = waiting_ns(device, row, s, p.waves);
+        compute =
+            row->slices ? 0 : pave__ns_over(p.flops, rate); /* of slices a step's values are in their steps */
         if (one_by_one(row, s))
             compute = fmax(compute, pave__ns_over(elems * ELEMENT_CLOCKS, units * pave__clock(device)));
     } else { /* whole blocks a core */
@@ -264,17 +290,25 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
 
 void pave__slice_rows(const pave_device_info *device, pave__step *s) {
     const pave__row *row = s->row;
-    int64_t rows = pave__times(pave__batches(s->batch), s->m),
-            most = round_of(row, pave__type_bytes(PAVE_T_F32));
-    int64_t blocks = pave__units(device) * pave__blocks_per_unit(device, row), step = 4 * lanes_of(row);
-    int64_t even =
-        pave__times(pave__div_up(pave__times(rows, s->k), pave__times(blocks > 0 ? blocks : 1, step)), step);
-    s->slice = even < most ? even : most;
-    int64_t least = pave__div_up(s->k, SLOTS_MOST);
-    if (s->slice < least) s->slice = pave__times(pave__div_up(least, most), most);
-    s->slots = pave__div_up(s->k, s->slice);
-    double row_bytes = (double)s->k * pave__type_bytes(s->in0.type);
-    s->ahead = (int32_t)fmin(fmax(1, ceil(AHEAD_SHARE * (double)device->l2_bytes / row_bytes)), (double)rows);
+    int64_t rows = pave__times(pave__batches(s->batch), s->m), span = held_of(row, s);
+    int64_t blocks = (int64_t)pave__units(device) * pave__blocks_per_unit(device, row);
+    int64_t most = blocks < PAVE__SLICE_SLOTS ? blocks : PAVE__SLICE_SLOTS;
+    int64_t places = s->k + PAVE__SLICE_SHIFT, one_chunk = pave__div_up(places, span);
+    s->slots = one_chunk < most ? one_chunk : most;
+    /* Teams that the rounds of rows need, and no more, share the blocks. */
+    int64_t rounds = pave__div_up(rows, teams_of(device, row, s)), even = blocks / pave__div_up(rows, rounds);
+    int64_t worth = pave__div_up(places, TEAM_LEAST);
+    if (even < worth) worth = even;
+    if (worth > most) worth = most;
+    if (worth > s->slots) s->slots = worth;
+    s->slice = pave__times(pave__div_up(pave__div_up(places, s->slots), 4), 4);
+    if (s->slice > span) s->slice = pave__times(pave__div_up(s->slice, span), span);
+    s->slots = pave__div_up(places, s->slice);
+}
+
+int64_t pave__slice_counters(const pave_device_info *device, const pave__step *s) {
+    int64_t teams = teams_of(device, s->row, s);
+    return pave__times(teams, pave__times(s->slots, 2 * PAVE__SLICE_ROWS)) + teams;
 }
 
 int64_t pave__split_slots(const pave_device_info *device, const pave__row *row, const pave__step *step,

@@ -111,9 +111,8 @@ typedef enum pave__chain_of { PAVE__NO_LINKS, PAVE__LAYER_LINKS, PAVE__AFTER_LIN
 /* One launch over batch × m rows. gemm: in0 = A, in1 = B, out = Y or none, partial = states or none; in1's rows are n,
  * its columns k. Where k_slice > 0, batch[0] is slices of k, each with a matrix of partial sums in out, or joined: then partial has
  * the slices' tiles. reduce: in0, out, or partial where it is split. join: in0 = states, out. normalize, map: in0, out; m rows of k
- * columns, a map's out n wide; a map with slots adds so many float32, `slice` elements apart, for each value. normalize with slots:
- * in1 = the states of slices, which the launch itself leaves and reads. reduce and join: m rows of n columns. `layer` says whose
- * W. */
+ * columns, a map's out n wide; a map with slots adds so many float32, `slice` elements apart, for each value; normalize with slots
+ * has so many blocks a row. reduce and join: m rows of n columns. `layer` says whose W. */
 typedef struct pave__step {
     const pave__row *row;
     int32_t layer;
@@ -129,7 +128,6 @@ typedef struct pave__step {
     int64_t groups;
     int64_t table_offset; /* of the groups' table in the workspace, groups * sizeof(pave_abi_group) bytes */
     uint32_t link_mask;   /* bit per pave_link_op that the step's chain uses, and PAVE__MASK_… */
-    int32_t ahead;        /* normalize with slots: rows between a row's states and its values */
     pave__prediction predicted;
 } pave__step;
 
@@ -137,8 +135,8 @@ typedef struct pave__step {
 static inline bool pave__is_joined(const pave__step *s) {
     return s->k_slice > 0 && s->partial.place != PAVE__AT_NONE;
 }
-/* Whether a step's blocks count what they have done, in counters that are 0 before and after; and how many there are: one for
- * each tile whose slices are joined, or for each row that is normalized by slices and one more. */
+/* Whether a step's blocks count what they have done or leave each other states, in a queue's counters, which are 0 before and
+ * after; and how many of those there are: one for each tile whose slices are joined, or what pave__slice_counters says. */
 static inline bool pave__counts(const pave__step *s) {
     return pave__is_joined(s) || (s->row && s->row->slices);
 }

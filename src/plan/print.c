@@ -120,7 +120,7 @@ static void write_operands(pave__writer *w, const pave__step *s, int index) {
     if (s->row->family == PAVE__GEMM || (s->row->family == PAVE__MAP && s->k != s->n))
         pave__write(w, " x %lld", (long long)s->k);
     write_ref(w, "in", &s->in0, join);
-    write_ref(w, s->row->slices ? "states" : "w", &s->in1, s->row->slices);
+    write_ref(w, "w", &s->in1, false);
     write_ref(w, "out", &s->out, false);
     write_ref(w, pave__is_joined(s) ? "slices" : "states", &s->partial, true);
     if (s->row->family == PAVE__GEMM) pave__write(w, " raster %d", s->group_m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Chooses rows for launches that work on rows, and whether a reduction's rows are split among blocks whose states a join
- * merges, or a softmax's among blocks that leave states and each merge all of a row's. */
+ * merges, or a softmax's among teams of blocks. */
 #include "src/plan/candidates.h"
 
 /* Rows of one family that one choice can weigh. */
@@ -27,9 +27,9 @@ static bool in_place(const pave__step *s) {
 static bool takes_slices(const pave__planning *p, pave__step *s) {
     bool has_states = s->reduction == PAVE_REDUCE_SOFTMAX || s->reduction == PAVE_REDUCE_LOG_SOFTMAX;
     int64_t rows = pave__times(pave__batches(s->batch), s->m);
-    if (!has_states || s->k < 1 || rows < 1 || rows >= PAVE__COUNTERS) return false;
+    if (!has_states || s->k < 1 || rows < 1 || rows > INT32_MAX) return false;
     pave__slice_rows(p->device, s);
-    return pave__rows_tiles(p->device, s->row, s) <= INT32_MAX &&
+    return pave__slice_counters(p->device, s) <= PAVE__COUNTERS &&
            (s->slots > 1 || pave__is_forced(p, s->row));
 }
 
@@ -122,12 +122,9 @@ bool pave__add_rows(const pave__planning *p, pave__family family, const pave__st
     candidate best;
     if (!choose(p, family, step, family == PAVE__REDUCE, &best)) return false;
     pave__ref states = {0};
-    if (best.step.row->slices || best.join.row) {
+    if (best.join.row) {
         int64_t rows = pave__times(pave__batches(step->batch), step->m);
         states = pave__states_in(b, PAVE__PARTIAL, pave__times(rows, best.step.slots));
-    }
-    if (best.step.row->slices) best.step.in1 = states;
-    if (best.join.row) {
         best.step.partial = states;
         best.step.out = (pave__ref){0};
     }

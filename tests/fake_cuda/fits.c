@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Holds a launch to the ABI: the fields that a family reads make sense together, every operand, link and state lies in its
  * allocation over the whole space, aligned as the row wants, and what is written is no element twice. */
+#include "kernels/reduce/rows.h"
 #include "tests/fake_cuda/inside.h"
 
 #include <inttypes.h>
@@ -311,14 +312,16 @@ static int rows_fit(const fake_launch *l) {
                 "states for whole rows, or slices without them"))
         return 0;
     if (l->row->slices &&
-        !(demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&
+        !(demand(l, r->slice > 0 && r->slots == div_up(r->cols + PAVE__SLICE_SHIFT, r->slice),
+                 "a wrong number of slots") &&
           demand(l, r->slice % 4 == 0, "a slice that is no whole quads") &&
           demand(l, r->reduce != PAVE_REDUCE_NORMALIZE, "states of another reduction") &&
-          demand(l, r->link_count <= PAVE_ROWS_COUNTS - 2, "a link's tensor in the states' place") &&
-          demand(l, r->ahead >= 0, "values before their states") &&
-          states_fit(l, b[PAVE_ROWS_STATES], r->width, &e, r->slots) &&
-          /* for the turns, and for each row */
-          counters_fit(l, b[PAVE_ROWS_COUNTS], 1 + e.batch[0] * e.batch[1] * e.batch[2] * e.rows)))
+          demand(l, r->link_count <= PAVE_ROWS_COUNTERS - 2, "a link's tensor in the counters' place") &&
+          demand(l,
+                 r->slots <= PAVE__SLICE_SLOTS && l->grid[0] % r->slots == 0 && l->grid[1] * l->grid[2] == 1,
+                 "blocks of no team") &&
+          counters_fit(l, b[PAVE_ROWS_COUNTERS],
+                       2 * PAVE__SLICE_ROWS * (int64_t)l->grid[0] + l->grid[0] / r->slots)))
         return 0;
     if (split)
         return demand(l, r->slice > 0 && r->slots == div_up(r->cols, r->slice), "a wrong number of slots") &&

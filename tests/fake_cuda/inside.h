@@ -46,7 +46,6 @@ typedef struct fake_memory {
     CUcontext context;
     unsigned char *block, *base; /* red zones before base and after its bytes */
     uint64_t bytes, block_bytes;
-    int mapped;
 } fake_memory;
 /* The allocation that holds all of [at, at + bytes), or NULL. */
 fake_memory *fake_find(CUdeviceptr at, uint64_t bytes);
@@ -65,6 +64,11 @@ struct CUfunc_st {
     uint32_t shared_bytes_allowed;
 };
 void fake_modules_drop(CUcontext context);
+
+/* What the devices have: units, and of each the threads and bytes of shared memory. */
+#define FAKE_UNITS 128u
+#define FAKE_UNIT_THREADS 1536u
+#define FAKE_UNIT_SHARED 102400u
 
 typedef struct fake_launch {
     const pave__row *row;

@@ -162,8 +162,23 @@ CUresult fake_launch_read(CUfunction f, const unsigned grid[3], const unsigned b
     return read_parameters(f->row, parameters, out);
 }
 
+/* Blocks that wait for each other all have to be there at once. */
+static CUresult check_together(const CUlaunchConfig *c, const pave__row *row) {
+    if (c->numAttrs != 1 || c->attrs[0].id != CU_LAUNCH_ATTRIBUTE_COOPERATIVE ||
+        !c->attrs[0].value.cooperative)
+        return fake_misuse(CUDA_ERROR_INVALID_VALUE,
+                           "%s: blocks that wait for each other, and may not all run", row->name);
+    unsigned each = FAKE_UNIT_THREADS / (unsigned)row->threads,
+             by_shared = FAKE_UNIT_SHARED / (row->shared_bytes + 1024);
+    if (by_shared < each) each = by_shared;
+    if (c->gridDimX * c->gridDimY * c->gridDimZ <= FAKE_UNITS * each) return CUDA_SUCCESS;
+    return fake_misuse(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, "%s: %u blocks, of which %u run at once",
+                       row->name, c->gridDimX, FAKE_UNITS * each);
+}
+
 /* Launches that overlap need kernels that wait, which are those for 9.0, and, as they are captured too, a driver of 12.3. */
-static CUresult check_attributes(const CUlaunchConfig *c) {
+static CUresult check_attributes(const CUlaunchConfig *c, const pave__row *row) {
+    if (row->slices) return check_together(c, row);
     if (c->numAttrs == 0) return CUDA_SUCCESS;
     if (c->numAttrs == 1 && c->attrs[0].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION &&
         fake_overlaps(fake_current("cuLaunchKernelEx")))
@@ -179,11 +194,11 @@ FAKE_API CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void *
     CUresult result = fake_launch_read(f, (unsigned[]){c->gridDimX, c->gridDimY, c->gridDimZ},
                                        (unsigned[]){c->blockDimX, c->blockDimY, c->blockDimZ},
                                        c->sharedMemBytes, extra ? NULL : parameters, &op.launch);
-    if (!result) result = check_attributes(c);
+    if (!result) result = check_attributes(c, f->row);
     if (result) return result;
     result = fake_submit(c->hStream, f->row->name, &op);
     if (result) return result;
-    fake_counts.overlaps += (int)c->numAttrs;
+    fake_counts.overlaps += !f->row->slices && c->numAttrs == 1;
     fake_counts.launches += !fake_captures(c->hStream);
     return CUDA_SUCCESS;
 }
@@ -207,6 +222,7 @@ static void run_source(const fake_launch *launch, void *const *buffers) {
                            .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
                            .threads = launch->row->threads,
                            .shared_bytes = launch->row->shared_bytes,
+                           .together = launch->row->slices,
                            .fault = emulator_fault,
                            .readable = is_allocated};
     emulated = launch;

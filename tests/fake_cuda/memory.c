@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Device memory that is the host's, between red zones that are checked when it is freed; fresh memory holds
+ * Device memory that is the host's, shared by processes that blocks may run in, between red zones that are checked when it is freed; fresh memory holds
  * all ones, a NaN in every type. A copy reads its source when its turn comes, whatever memory it is from: of pageable
  * memory the driver may have a copy by then, and need not. */
 #include "tests/fake_cuda/inside.h"
@@ -11,8 +11,8 @@
 #define ZONE_BYTES 512
 #define ZONE_VALUE 0xa5
 #define ALIGNMENT 256
-/* Larger ones are mapped and not touched: a test may ask for more than the machine has. */
-#define MALLOC_MAX (64u << 20)
+/* Larger ones are not touched: a test may ask for more than the machine has. */
+#define FILL_MAX (64u << 20)
 
 static fake_memory *memories;
 
@@ -36,17 +36,15 @@ fake_memory *fake_find(CUdeviceptr at, uint64_t bytes) {
 
 static int obtain(fake_memory *m) {
     m->block_bytes = m->bytes + 2 * ZONE_BYTES + ALIGNMENT;
-    m->mapped = m->block_bytes > MALLOC_MAX;
-    void *block = m->mapped ? mmap(NULL, m->block_bytes, PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                            : malloc(m->block_bytes);
-    if (!block || block == MAP_FAILED) return 0;
+    void *block =
+        mmap(NULL, m->block_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) return 0;
     m->block = block;
     m->base = m->block + ZONE_BYTES;
     m->base += (ALIGNMENT - (uintptr_t)m->base % ALIGNMENT) % ALIGNMENT;
     memset(m->base - ZONE_BYTES, ZONE_VALUE, ZONE_BYTES);
     memset(m->base + m->bytes, ZONE_VALUE, ZONE_BYTES);
-    if (!m->mapped) memset(m->base, 0xff, m->bytes);
+    if (m->bytes <= FILL_MAX) memset(m->base, 0xff, m->bytes);
     return 1;
 }
 
@@ -67,10 +65,7 @@ static void release(fake_memory **link) {
     *link = m->next;
     check_zones(m);
     m->context->bytes -= m->bytes;
-    if (m->mapped)
-        munmap(m->block, m->block_bytes);
-    else
-        free(m->block);
+    munmap(m->block, m->block_bytes);
     free(m);
     fake_counts.memory--;
 }

@@ -3,6 +3,7 @@
  * launches stay within limits, operands have the form that their row states, no promise is broken, and
  * scratch is read as it was written and not overwritten while it is wanted. */
 #include "draw.h"
+#include "kernels/reduce/rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +59,7 @@ static void check_grid(const pave__step *s, const pave_device_info *d) {
         check_gemm_grid(s, d);
     } else if (s->row->family != PAVE__MAP) {
         int64_t rows = batches_of(s) * s->m * (s->partial.place ? s->slots : 1);
-        if (s->row->slices) rows = 2 * s->slots * batches_of(s) * s->m;
+        if (s->row->slices) rows = s->slots; /* a team's blocks, which take what rows there are */
         int64_t lanes = d->kind == PAVE_DEVICE_CPU && s->in0.row < s->in0.col ? d->vector_width : 1;
         if (d->kind == PAVE_DEVICE_CPU) /* a group takes as many as it has to */
             assert_true(s->grid[0] >= 8 * (uint32_t)d->compute_units || s->grid[0] * lanes >= rows);
@@ -251,14 +252,11 @@ static void check_memory(const pave__plan_data *p, const pave__problem *q) {
         } else {
             check_ref(p, q, s, &s->in0, s->m, f == PAVE__REDUCE ? s->n : s->k, false);
         }
-        if (s->row->slices) { /* of all of a row's columns, which the step itself leaves and reads */
-            states.offset = s->in1.offset;
-            write_scratch(s, &states, p->workspace_bytes);
-            assert_true(s->slots > 1 && s->slots * s->slice >= s->k && (s->slots - 1) * s->slice < s->k);
-            assert_in_range(s->ahead, 1, batches_of(s) * s->m);
-            assert_in_range(batches_of(s) * s->m, 1, PAVE__COUNTERS - 1);
-        } else {
-            check_ref(p, q, s, &s->in1, s->n, s->k, false);
+        check_ref(p, q, s, &s->in1, s->n, s->k, false);
+        if (s->row->slices) {
+            int64_t places = s->k + PAVE__SLICE_SHIFT;
+            assert_true(s->slots > 1 && s->slots * s->slice >= places && (s->slots - 1) * s->slice < places);
+            assert_true(s->grid[0] % s->slots == 0 && s->grid[0] / s->slots <= batches_of(s) * s->m);
         }
         int narrow = f == PAVE__REDUCE || f == PAVE__JOIN;
         check_ref(p, q, s, &s->out, s->m, narrow ? 1 : s->n, true);

@@ -78,12 +78,14 @@ template <typename T> static inline void __stcs(T *at, T value) {
 template <typename T> static inline void __stcg(T *at, T value) {
     *at = value;
 }
-/* Blocks run one after the other. */
 static inline void __threadfence() {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 static inline unsigned atomicInc(unsigned *at, unsigned most) {
-    const unsigned old = *at;
-    *at = old >= most ? 0 : old + 1;
+    unsigned old = __atomic_load_n(at, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(at, &old, old >= most ? 0 : old + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+    }
     return old;
 }
 static inline int __popc(uint32_t bits) {

@@ -3,11 +3,16 @@
 #include "tests/fake_cuda/emulator/run.hh"
 
 #include <new>
+#include <sched.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <vector>
 
 namespace emulator {
@@ -44,6 +49,18 @@ struct warp {
     unsigned char slots[2][LANES][SLOT_BYTES];
 };
 
+/* What blocks of their own processes tell. */
+struct word {
+    volatile int failed;
+    char what[128];
+};
+
+/* Seconds that blocks wait for each other at most, and polls of which one lets others go on. */
+constexpr time_t PATIENCE = 120;
+constexpr unsigned POLLS_AT_ONCE = 64;
+
+word *own_word; /* NULL: this is no such block */
+time_t begun;
 fiber fibers[THREADS_MAX];
 warp warps[WARPS_MAX];
 int threads, current, alive_warps, waiting_warps, warp_step;
@@ -266,6 +283,46 @@ void wait(int pending) {
     f.copies.resize(kept);
 }
 
+void pause() {
+    static unsigned polls;
+    if (!own_word || ++polls % POLLS_AT_ONCE) return;
+    next_warp();
+    sched_yield();
+    if (own_word->failed) leave();
+    if (time(nullptr) - begun > PATIENCE) stuck("blocks wait for each other for ever");
+}
+
+bool leave_word(const char *what) {
+    if (!own_word) return false;
+    snprintf(own_word->what, sizeof own_word->what, "%s", what);
+    own_word->failed = 1;
+    return true;
+}
+
+/* Each block in a process. */
+static void run_together(unsigned count) {
+    void *page = mmap(nullptr, sizeof(word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return fault("no memory for what blocks tell");
+    word *told = static_cast<word *>(page);
+    std::vector<pid_t> blocks(count, -1);
+    for (block.x = 0; block.x < count; block.x++) {
+        blocks[block.x] = fork();
+        if (blocks[block.x] < 0) told->failed = 1;
+        if (blocks[block.x] != 0) continue;
+        own_word = told;
+        begun = time(nullptr);
+        run_block(block.x);
+        _exit(told->failed);
+    }
+    for (const pid_t b : blocks) {
+        int status = 0;
+        if (b > 0 && (waitpid(b, &status, 0) != b || !WIFEXITED(status))) told->failed = 1;
+    }
+    if (told->failed)
+        fault(told->what[0] ? told->what : "a block's process did not begin or come to its end");
+    munmap(page, sizeof(word));
+}
+
 void run(const work *w) {
     if (!stacks) {
         void *area = mmap(nullptr, THREADS_MAX * STACK_BYTES, PROT_READ | PROT_WRITE,
@@ -277,6 +334,7 @@ void run(const work *w) {
     threads = w->threads;
     shared_bytes = w->shared_bytes;
     grid = {w->grid[0], w->grid[1], w->grid[2]};
+    if (w->together) return run_together(grid.x);
     unsigned index = 0;
     for (block.z = 0; block.z < grid.z; block.z++)
         for (block.y = 0; block.y < grid.y; block.y++)

@@ -5,7 +5,9 @@
  *  - an asynchronous copy poisons its target at once and lands when it is waited for, so that an early read or a stage that
  *    is still read shows;
  *  - a matrix load that would meet a bank of shared memory twice, or is not aligned, is a fault;
- *  - lanes of a warp that meet in different places are a fault, and so is a block whose threads all wait. */
+ *  - lanes of a warp that meet in different places are a fault, and so is a block whose threads all wait.
+ * Blocks run one after the other, or each in a process of its own where they wait for each other: what is static, and stands for
+ * shared memory, is then each block's, and the device's memory all processes'. */
 #ifndef PAVE_TESTS_FAKE_CUDA_EMULATOR_HH
 #define PAVE_TESTS_FAKE_CUDA_EMULATOR_HH
 
@@ -39,7 +41,12 @@ void copy(uint32_t target, const void *source, int bytes, int whole);
 void commit();
 void wait(int pending);
 
+/* A thread that waits for what other blocks write lets them, and its own block's warps, go on. */
+void pause();
+
 void fault(const char *what);
+/* Whether this is a block of its own process, which leaves word of a fault to its parent. */
+bool leave_word(const char *what);
 
 } // namespace emulator
 

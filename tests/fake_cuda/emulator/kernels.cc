@@ -48,7 +48,7 @@ const struct {
 } // namespace
 
 void emulator::fault(const char *what) {
-    launched->fault(what);
+    if (!leave_word(what)) launched->fault(what);
 }
 
 bool emulator::readable(const void *at, int bytes) {
@@ -58,11 +58,9 @@ bool emulator::readable(const void *at, int bytes) {
 extern "C" int emulate(const emulated_launch *launch) {
     for (const auto &k : kernels) {
         if (strcmp(k.name, launch->name) != 0) continue;
-        emulator::work w = {k.call,
-                            launch->args,
-                            {launch->grid[0], launch->grid[1], launch->grid[2]},
-                            launch->threads,
-                            launch->shared_bytes};
+        emulator::work w = {
+            k.call,          launch->args,         {launch->grid[0], launch->grid[1], launch->grid[2]},
+            launch->threads, launch->shared_bytes, launch->together != 0};
         launched = launch;
         emulator::run(&w);
         return 1;

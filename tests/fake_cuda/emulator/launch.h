@@ -16,6 +16,7 @@ typedef struct emulated_launch {
     unsigned grid[3];
     int threads;
     uint32_t shared_bytes;
+    int together; /* its blocks wait for each other */
     void (*fault)(const char *what);
     int (*readable)(const void *at, int bytes);
 } emulated_launch;

@@ -13,6 +13,7 @@ struct work {
     unsigned grid[3];
     int threads;
     uint32_t shared_bytes;
+    bool together;
 };
 void run(const work *w);
 /* Whether the bytes lie in an allocation. */

@@ -42,6 +42,15 @@ inline unsigned load_acquire(const unsigned *at) {
     return *at;
 }
 
+inline uint64_t load_relaxed(const uint64_t *at) {
+    emulator::pause();
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+inline void store_relaxed(uint64_t *at, uint64_t value) {
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
 inline void follow_launches() {
 }
 
