@@ -31,7 +31,7 @@ int open_devices(void **state);
 int close_devices(void **state);
 
 /* Calls `check` for each row of `family` that a device can run, with the row forced; fails where a device
- * that has been found can run none. PAVE_TEST_ROWS: of those whose names hold it, for one row at a time by hand. */
+ * that has been found can run none. PAVE_TEST_ROWS: of those that it names alone, whole names, comma separated. */
 void each_row(const char *family, void (*check)(const test_device *on, const pave_kernel_info *row));
 void force_row(const char *name); /* NULL: no more */
 
