@@ -52,10 +52,11 @@ __device__ __forceinline__ void operand_load(const char *p, int type, int64_t st
             quad_load(p, type, 4, t);
         else
             elements_load(p, type, step, count, t);
-        return;
-    }
+    } else {
 #pragma unroll
-    for (int c = 0; c < C; c++) t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;
+        for (int c = 0; c < C; c++)
+            t[c] = c < count ? element_load(element_at(p, type, c * step), type) : 0.0f;
+    }
 }
 
 /* Whether the first link adds the same row to all rows: a bias, which can be loaded before there is what it is added to. */

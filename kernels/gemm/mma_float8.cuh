@@ -47,15 +47,15 @@ template <class T> struct float8_fragments {
         if constexpr (F8_ADDS_APART) {
 #pragma unroll
             for (int j = 0; j < T::NI; j++) add(acc[j], i, j);
-            return;
-        }
+        } else {
 #pragma unroll
-        for (int j = 0; j < T::NI; j += COUNT) {
-            float sum[COUNT][4] = {};
+            for (int j = 0; j < T::NI; j += COUNT) {
+                float sum[COUNT][4] = {};
 #pragma unroll
-            for (int c = 0; c < COUNT; c++) add(sum[c], i, j + c);
+                for (int c = 0; c < COUNT; c++) add(sum[c], i, j + c);
 #pragma unroll
-            for (int e = 0; e < 4 * COUNT; e++) acc[j + e / 4][e % 4] += sum[e / 4][e % 4];
+                for (int e = 0; e < 4 * COUNT; e++) acc[j + e / 4][e % 4] += sum[e / 4][e % 4];
+            }
         }
     }
 };
