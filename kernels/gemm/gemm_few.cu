@@ -10,8 +10,14 @@
  * of a row. Alignment: base and row stride of A and B are multiples of 16 bytes. Bounds: m, n and k are free; what lies beyond
  * counts as zero and is not read.
  *
+ * Where A is float32 a lane has 32 bytes of it, rounded to tf32 for four instructions, for which B's float16 become tf32 too.
+ * Products with elements that a scale made large overflow before y does, and denormals lose bits: each row's largest |bits| is
+ * noted on the way, rows that it puts in doubt are not stored, and the block takes the tile once more, with those rows times a
+ * power of two, and stores them alone. docs/precision.md has the bound.
+ *
  * Shared memory: the warps' sums, [warp][row of A][bn + 4] floats: what a warp writes at a time, 8 columns of every other of 8
- * rows, lies in 32 banks. */
+ * rows, lies in 32 banks. Where there is no room for all, the second half of the warps leave theirs first and the others add
+ * them to their own. Beside them each warp's largest |bits| of each row of A. */
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/raster.cuh"
 #include "kernels/gemm/rows.h"
