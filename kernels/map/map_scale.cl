@@ -2,9 +2,10 @@
  * A matrix as float16 with a power of two for each row: 11 significant bits. Rows of the table
  * PAVE_MAP_SCALE_CL_ROWS.
  *
- * Work: a group a row, four consecutive columns an item at a time. A row of up to PAVE_BN columns stays in
- * registers between its maximum and its store; of a longer one the rest is read again. Alignment: none needed;
- * four elements that lie on a multiple of their size move at once. Local memory: a maximum an item. */
+ * Work: a group a row, four consecutive columns an item at a time, PAVE_BN of the row under way at once. A row of
+ * up to PAVE_BN columns stays in registers between its maximum and its store; of a longer one the rest is read
+ * twice. Alignment: none needed; four elements that lie on a multiple of their size move at once. Local memory: a
+ * maximum an item. */
 #include "prelude.h"
 #include "chain.h"
 #include "walk.h"
@@ -43,13 +44,33 @@ PV_INLINE int pv_scale_exponent(uint largest) {
     return largest == 0 ? 127 : max((int)(largest >> 23) - 14, 1);
 }
 
-PV_INLINE float4 pv_columns(const pave_abi_rows *args, __global const char *x, long from, long col) {
-    return pv_load_some(x, args->x_type, from + col * args->x.col, args->x.col,
-                        (int)clamp(args->cols - col, 0L, 4L), 0.0f);
+/* An item's of PAVE_BN columns, from its first one on: all loads are under way before one is used. Where all are whole
+ * quads that is asked once for all, which keeps addresses and tests out of a GPU's few registers. */
+PV_INLINE void pv_columns(const pave_abi_rows *args, __global const char *x, long from, long col, float4 *v) {
+    const int type = args->x_type;
+    from += col * args->x.col;
+    if (args->x.col == 1 && col + (PV_KEPT - 1) * PV_STEP + 4 <= args->cols && pv_is_quad(x, type, from)) {
+        PV_UNROLL
+        for (int j = 0; j < PV_KEPT; j++) v[j] = pv_load_quad(x, type, from + j * PV_STEP);
+        return;
+    }
+    PV_UNROLL
+    for (int j = 0; j < PV_KEPT; j++, col += PV_STEP, from += PV_STEP * args->x.col)
+        v[j] = pv_load_some(x, type, from, args->x.col, (int)clamp(args->cols - col, 0L, 4L), 0.0f);
 }
 
-PV_INLINE void pv_quotients(const pave_abi_rows *args, __global char *y, long to, long col, float4 v) {
-    pv_store_some(y, PAVE_T_F16, to + col, (int)clamp(args->width - col, 0L, 4L), v);
+PV_INLINE uint pv_magnitudes(const float4 *v, uint largest) {
+    PV_UNROLL
+    for (int j = 0; j < PV_KEPT; j++) largest = pv_magnitude(v[j], largest);
+    return largest;
+}
+
+PV_INLINE void pv_quotients(const pave_abi_rows *args, __global char *y, long to, long col, float inverse,
+                            const float4 *v) {
+    PV_UNROLL
+    for (int j = 0; j < PV_KEPT; j++, col += PV_STEP)
+        pv_store_some(y + args->y.offset, PAVE_T_F16, to + col, (int)clamp(args->width - col, 0L, 4L),
+                      v[j] * inverse);
 }
 
 __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KERNEL(const pave_abi_rows args,
@@ -66,19 +87,21 @@ __kernel __attribute__((reqd_work_group_size(PAVE_THREADS, 1, 1))) void PAVE_KER
         const long to = pv_batch_offset(&args.y, b) + i % args.rows * args.y.row;
         float4 kept[PV_KEPT];
         uint largest = 0;
-        PV_UNROLL
-        for (int j = 0; j < PV_KEPT; j++) kept[j] = pv_columns(&args, x, from, first + j * PV_STEP);
-        PV_UNROLL
-        for (int j = 0; j < PV_KEPT; j++) largest = pv_magnitude(kept[j], largest);
-        for (long col = first + PAVE_BN; col < args.cols; col += PV_STEP)
-            largest = pv_magnitude(pv_columns(&args, x, from, col), largest);
+        PV_LOOP
+        for (long col = first + PAVE_BN; col < args.cols; col += PAVE_BN) {
+            pv_columns(&args, x, from, col, kept);
+            largest = pv_magnitudes(kept, largest);
+        }
+        pv_columns(&args, x, from, first, kept);
+        largest = pv_magnitudes(kept, largest);
         const int exponent = pv_scale_exponent(pv_largest(all, largest));
         const float inverse = as_float((uint)(254 - exponent) << 23);
         if (first == 0) ((__global uint *)(y + args.slots))[to / args.y.row] = (uint)exponent << 23;
-        PV_UNROLL
-        for (int j = 0; j < PV_KEPT; j++)
-            pv_quotients(&args, y + args.y.offset, to, first + j * PV_STEP, kept[j] * inverse);
-        for (long col = first + PAVE_BN; col < args.width; col += PV_STEP)
-            pv_quotients(&args, y + args.y.offset, to, col, pv_columns(&args, x, from, col) * inverse);
+        pv_quotients(&args, y, to, first, inverse, kept);
+        PV_LOOP
+        for (long col = first + PAVE_BN; col < args.width; col += PAVE_BN) {
+            pv_columns(&args, x, from, col, kept);
+            pv_quotients(&args, y, to, col, inverse, kept);
+        }
     }
 }
