@@ -104,14 +104,10 @@ static bool capturing(CUstream stream) {
            status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-/* Whether a call's launches overlap better than its graph would, and the thread is ahead of the device all the same. Those whose
- * blocks all run at once do not overlap. */
+/* Whether a call's launches overlap better than its graph would, and the thread is ahead of the device all the same. */
 static bool better_launched(const cuda_context *c, const pave__launch *list, size_t count) {
     double ns = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].row->slices) return false;
-        ns += list[i].ns;
-    }
+    for (size_t i = 0; i < count; i++) ns += list[i].ns;
     return c->overlaps && ns > LAUNCH_NS * (double)count && ns < OVERLAP_NS_MAX;
 }
 

@@ -83,6 +83,11 @@ __device__ __forceinline__ unsigned load_acquire(const unsigned *at) {
     return v;
 }
 
+/* All THREADS of a block meet, wherever in the code each warp is. Not bar.sync, which is for one place in it. */
+template <int THREADS> __device__ __forceinline__ void block_meet() {
+    asm volatile("barrier.sync 1, %0;" ::"n"(THREADS) : "memory");
+}
+
 /* Words that blocks exchange, each by itself: in no order with others. */
 __device__ __forceinline__ uint64_t load_relaxed(const uint64_t *at) {
     uint64_t v;

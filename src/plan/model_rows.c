@@ -218,7 +218,7 @@ static double waiting_ns(const pave_device_info *device, const pave__row *row, c
     if (row->slices) { /* a team's steps, and those from its last row's states to their values */
         double chunks = (double)rounds_of(row, s), rows = (double)pave__batches(s->batch) * (double)s->m;
         double own = ceil(rows / (double)teams_of(device, row, s)),
-               last = chunks > 1 ? chunks + 2 : row->stages - 2;
+               last = chunks > 1 ? chunks + 2 : fmin(own, row->stages - 2);
         double values = ceil((double)s->slice / (chunks * (double)lanes_of(row)));
         return PASS_NS + (own * chunks + last) * (STEP_NS + values * STEP_VALUE_NS);
     }

@@ -42,6 +42,10 @@ inline unsigned load_acquire(const unsigned *at) {
     return *at;
 }
 
+template <int THREADS> inline void block_meet() {
+    emulator::barrier(true);
+}
+
 inline uint64_t load_relaxed(const uint64_t *at) {
     emulator::pause();
     return __atomic_load_n(at, __ATOMIC_RELAXED);
