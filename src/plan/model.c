@@ -25,6 +25,9 @@
 /* A block that joins slices has its own written, counts itself, and waits for what it then reads; by what joining took beside a
  * launch that adds on an H200, 2026-12-01 (docs/planner.md). */
 #define JOINED_NS 2200.0
+/* A launch on the matrix units waits for its first operands before any step, and ends with its last values' way to memory: what
+ * 1024x1024x1024 and 64 to 512 rows of 4096x4096 took beside their steps on an H200, 2026-12-01 (docs/planner.md). */
+#define FIRST_NS 700.0
 /* Compute capabilities 8.6 and 8.9 count float32 lanes that integer work shares: cuBLAS reaches 53 of 82.6
  * TFLOP/s on an RTX 4090 but 50 of 66.9 on an H100, so a row keeps this much of its share there. */
 #define SHARED_LANES 0.86
@@ -327,6 +330,10 @@ static double joining_ns(const pave_device_info *device, const pave__row *row, c
     return turns_of(device, p) * pave__ns_over(JOIN_CLOCKS * values, pave__clock(device));
 }
 
+static double first_ns(const pave_device_info *device, const pave__row *row) {
+    return device->kind == PAVE_DEVICE_GPU && row->path != PAVE_PATH_FMA && !row->direct ? FIRST_NS : 0;
+}
+
 /* What tiles ask of the L2: the operands of each, but for A's rows that those of a unit with the same ones find in the L1. */
 static double l2_bytes(const pave_device_info *device, const pave__row *row, const pave__gemm_load *one,
                        const pave__prediction *p) {
@@ -378,7 +385,7 @@ pave__prediction pave__model_gemm(const pave_device_info *device, const pave__ro
             ? 0
             : l2_ns(device, &p); /* of which A is the smaller part, and most of that found in the L1 */
     p.ns += meeting_ns(device, fmax(fmax(compute, waiting), l2), &p);
-    p.ns += joining_ns(device, row, &p) + joined_ns(device, row, load);
+    p.ns += first_ns(device, row) + joining_ns(device, row, &p) + joined_ns(device, row, load);
     double busy = p.ns - device->launch_ns;
     p.utilisation = busy > 0 ? fmin(1.0, pave__ns_over(p.flops, sustained) / busy) : 0;
     return p;
