@@ -76,13 +76,6 @@ __device__ __forceinline__ void forget_memory() {
     asm volatile("" ::: "memory");
 }
 
-/* What another block wrote before it changed *at is seen behind this. */
-__device__ __forceinline__ unsigned load_acquire(const unsigned *at) {
-    unsigned v;
-    asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(v) : "l"(at) : "memory");
-    return v;
-}
-
 /* All THREADS of a block meet, wherever in the code each warp is. Not bar.sync, which is for one place in it. */
 template <int THREADS> __device__ __forceinline__ void block_meet() {
     asm volatile("barrier.sync 1, %0;" ::"n"(THREADS) : "memory");

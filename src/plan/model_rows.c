@@ -111,10 +111,17 @@ static int reads(const pave__row *row, const pave__step *s) {
     return held ? 1 : sweeps(s, row->family);
 }
 
+static int64_t rows_of(const pave__step *s) {
+    return pave__times(pave__batches(s->batch), s->m);
+}
+
+static int64_t blocks_at_once(const pave_device_info *device, const pave__row *row) {
+    return (int64_t)pave__units(device) * pave__blocks_per_unit(device, row);
+}
+
 /* Teams of blocks that share rows: as many as all run at once. */
 static int64_t teams_of(const pave_device_info *device, const pave__row *row, const pave__step *s) {
-    int64_t blocks = (int64_t)pave__units(device) * pave__blocks_per_unit(device, row);
-    int64_t rows = pave__times(pave__batches(s->batch), s->m), most = s->slots > 0 ? blocks / s->slots : 1;
+    int64_t rows = rows_of(s), most = s->slots > 0 ? blocks_at_once(device, row) / s->slots : 1;
     return most < 1 ? 1 : most < rows ? most : rows;
 }
 
@@ -290,8 +297,7 @@ pave__prediction pave__model_rows(const pave_device_info *device, const pave__ro
 
 void pave__slice_rows(const pave_device_info *device, pave__step *s) {
     const pave__row *row = s->row;
-    int64_t rows = pave__times(pave__batches(s->batch), s->m), span = held_of(row, s);
-    int64_t blocks = (int64_t)pave__units(device) * pave__blocks_per_unit(device, row);
+    int64_t rows = rows_of(s), span = held_of(row, s), blocks = blocks_at_once(device, row);
     int64_t most = blocks < PAVE__SLICE_SLOTS ? blocks : PAVE__SLICE_SLOTS;
     int64_t places = s->k + PAVE__SLICE_SHIFT, one_chunk = pave__div_up(places, span);
     s->slots = one_chunk < most ? one_chunk : most;

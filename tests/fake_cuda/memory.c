@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Device memory that is the host's, shared by processes that blocks may run in, between red zones that are checked when it is freed; fresh memory holds
- * all ones, a NaN in every type. A copy reads its source when its turn comes, whatever memory it is from: of pageable
+ * Device memory that is the host's, shared by processes that blocks may run in, between red zones that are
+ * checked when it is freed; fresh memory holds all ones, a NaN in every type. A copy reads its source when its turn comes, whatever memory it is from: of pageable
  * memory the driver may have a copy by then, and need not. */
 #include "tests/fake_cuda/inside.h"
 

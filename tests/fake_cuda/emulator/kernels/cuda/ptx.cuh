@@ -37,11 +37,6 @@ inline void forget(int &) {
 inline void forget_memory() {
 }
 
-/* Blocks run in their order, so that what this one waits for is there. */
-inline unsigned load_acquire(const unsigned *at) {
-    return *at;
-}
-
 template <int THREADS> inline void block_meet() {
     emulator::barrier(true);
 }
